@@ -1,0 +1,108 @@
+"""Dataverse's service protection limits (Dataverse page 6). Off until asked for; there is one user and one server."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from annex_d365_sandbox.clock import Clock
+from annex_d365_sandbox.wire import Reply
+
+
+@dataclass
+class Figures:
+    """The limits; ``None`` is no limit. As published: 6,000 requests, 1,200 s, 52 at once, in 300 s."""
+
+    requests: int | None = None
+    seconds: float | None = None
+    concurrent: int | None = None
+    window: float = 300
+
+
+PUBLISHED = Figures(6000, 1200, 52)
+
+
+class Limits:
+    """Counts requests, their time and how many are at work; refuses beyond the figures."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._seen: deque[tuple[datetime, float]] = deque()
+        self._busy = 0
+        self.figures = Figures()
+
+    def set(self, settings: dict[str, Any]) -> None:
+        """Change figures; ``{"published": true}`` takes the published ones. Raises ``ValueError``."""
+        known = {f.name for f in fields(Figures)}
+        if settings.pop("published", False):
+            self.figures = Figures(PUBLISHED.requests, PUBLISHED.seconds, PUBLISHED.concurrent)
+        for name, value in settings.items():
+            if name not in known or isinstance(value, bool) or not (value is None or isinstance(value, (int, float))):
+                raise ValueError(f"no limit {name} = {value!r}; there are {', '.join(sorted(known))}")
+            setattr(self.figures, name, value)
+
+    def reset(self) -> None:
+        """No limits, and nothing counted."""
+        with self._lock:
+            self.figures = Figures()
+            self._seen.clear()
+
+    def enter(self) -> Reply | None:
+        """Begin a request: ``None``, or the refusal. After ``None`` :meth:`leave` must follow."""
+        with self._lock:
+            self._forget()
+            refusal = self._refusal()
+            if refusal is None:
+                self._busy += 1
+            else:  # it counts too: Retry-After grows when the client keeps pushing
+                self._seen.append((self._clock.now(), 0.0))
+            return refusal
+
+    def leave(self, seconds: float) -> dict[str, str]:
+        """End a request that took so long; returns what the reply says of the remaining room."""
+        with self._lock:
+            self._busy -= 1
+            self._seen.append((self._clock.now(), seconds))
+            calls = (self.figures.requests or PUBLISHED.requests or 0) - len(self._seen)
+            time = (self.figures.seconds or PUBLISHED.seconds or 0) - sum(spent for _, spent in self._seen)
+        return {
+            "x-ms-ratelimit-burst-remaining-xrm-requests": str(max(calls, 0)),
+            "x-ms-ratelimit-time-remaining-xrm-requests": f"{max(time, 0):.2f}",
+        }
+
+    def _forget(self) -> None:
+        now = self._clock.now()
+        while self._seen and (now - self._seen[0][0]).total_seconds() > self.figures.window:
+            self._seen.popleft()
+
+    def _refusal(self) -> Reply | None:
+        figures, window = self.figures, self.figures.window
+        if figures.concurrent is not None and self._busy >= figures.concurrent:
+            return _refused(
+                "0x80072326", f"Number of concurrent requests exceeded the limit of {figures.concurrent}.", 1
+            )
+        if figures.requests is not None and len(self._seen) >= figures.requests:
+            over = f"over time window of {window:g} seconds."
+            text = f"Number of requests exceeded the limit of {figures.requests} {over}"
+            return _refused("0x80072322", text, self._wait(len(self._seen) - figures.requests))
+        if figures.seconds is not None and sum(spent for _, spent in self._seen) >= figures.seconds:
+            limit = f"{figures.seconds * 1000:,.0f} milliseconds over time window of {window:g} seconds"
+            text = (
+                f"Combined execution time of incoming requests exceeded limit of {limit}. Decrease number of concurrent"
+                " requests or reduce the duration of requests and try again later."
+            )
+            return _refused("0x80072321", text, self._wait(0))
+        return None
+
+    def _wait(self, surplus: int) -> int:
+        """Seconds until the window has room again: until its ``surplus`` + 1 oldest requests have left it."""
+        oldest = self._seen[min(surplus, len(self._seen) - 1)][0]
+        return max(1, math.ceil(self.figures.window - (self._clock.now() - oldest).total_seconds()))
+
+
+def _refused(code: str, message: str, wait: int) -> Reply:
+    return Reply.json({"error": {"code": code, "message": message}}, 429, {"Retry-After": str(wait)})

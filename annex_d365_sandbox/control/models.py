@@ -1,0 +1,116 @@
+"""What the control plane can do, for its routes and for code in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from annex_d365_sandbox.control.faults import Faults
+from annex_d365_sandbox.control.limits import Limits
+from annex_d365_sandbox.control.log import Log
+from annex_d365_sandbox.dataverse import values
+from annex_d365_sandbox.seed import Seed, plant
+
+if TYPE_CHECKING:
+    from annex_d365_sandbox.annexcloud.models import Site
+    from annex_d365_sandbox.clock import Clock
+    from annex_d365_sandbox.dataverse.models import Organisation
+    from annex_d365_sandbox.store import Store
+
+
+class Control:
+    """Faults, limits, the log, and the data as a whole."""
+
+    def __init__(self, store: Store, clock: Clock, organisation: Organisation, site: Site) -> None:
+        self._store, self.clock = store, clock
+        self._organisation, self._site = organisation, site
+        self.faults, self.limits, self.log = Faults(), Limits(clock), Log()
+        with store.transaction() as db:
+            db.execute("CREATE TABLE IF NOT EXISTS sandbox_seed (contacts INTEGER NOT NULL, seed INTEGER NOT NULL)")
+
+    @property
+    def seeded(self) -> Seed | None:
+        """With what the data was seeded; ``None`` before that."""
+        with self._store.transaction() as db:
+            row = db.execute("SELECT contacts, seed FROM sandbox_seed").fetchone()
+        return Seed(*row) if row else None
+
+    def seed(self, seed: Seed) -> None:
+        """Replace all data of both services by seeded data."""
+        with self._store.transaction() as db:
+            self._organisation.reset()
+            self._site.reset()
+            db.execute("DELETE FROM sandbox_seed")
+            db.execute("INSERT INTO sandbox_seed VALUES (?, ?)", [seed.contacts, seed.seed])
+            plant(seed, self._organisation, self._site)
+
+    def put_rows(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Create or change rows given as the Web API shows them; columns that only the platform writes are taken too.
+
+        Raises:
+            ValueError: no such table or column.
+            DataverseError: a value does not fit.
+        """
+        try:
+            at = self._organisation.table(table)
+        except KeyError as error:
+            raise ValueError(f"there is no table {table!r}") from error
+        number = 0
+        with self._store.transaction():
+            for row in rows:
+                unknown = [name for name in row if name not in at.by_property and name not in at.by_name]
+                if unknown:
+                    raise ValueError(f"table {at.logical_name} has no column {', '.join(unknown)}")
+                attributes = {name: at.by_property.get(name) or at.by_name[name] for name in row}
+                held = {a.name: values.parse(at, a, row[name]) for name, a in attributes.items()}
+                row_id = held.get(at.primary_id)
+                if row_id and self._organisation.get(table, row_id):
+                    self._organisation.update(table, row_id, held)
+                else:
+                    self._organisation.create(table, held)
+                number += 1
+        return number
+
+    def put_members(self, members: Iterable[Mapping[str, Any]]) -> int:
+        """Insert or replace members of the Annex Cloud site. Raises ``ValueError`` for one without an id."""
+        given = [dict(member) for member in members]
+        if any(not member.get("id") for member in given):
+            raise ValueError("every member needs an id")
+        self._site.put_members(given)
+        return len(given)
+
+    def reset(self) -> None:
+        """Back to the seeded state: data, clock, faults, limits, switches, log."""
+        self.clock.reset()
+        self.faults.clear()
+        self.limits.reset()
+        self.log.clear()
+        self.seed(self.seeded or Seed(0, 0))
+
+    def stats(self) -> dict[str, Any]:
+        """Rows per table, members, requests per route."""
+        return {
+            "rows": {name: self._organisation.count(name) for name in self._organisation.tables},
+            "members": self._site.member_count(),
+            "requests": self.log.by_route(),
+        }
+
+    def switches(self) -> dict[str, dict[str, Any]]:
+        """All switches of both services."""
+        both: dict[str, Any] = {"dataverse": self._organisation.switches, "annex": self._site.switches}
+        return {room: {f.name: getattr(of, f.name) for f in fields(of)} for room, of in both.items()}
+
+    def turn(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Turn switches. Raises ``ValueError`` for one that is not there or a value of another type."""
+        before = self.switches()
+        for room, changes in settings.items():
+            for name, value in changes.items():
+                if name not in before.get(room, {}):
+                    raise ValueError(f"there is no switch {room}.{name}")
+                if room == "dataverse" and type(value) is not type(before[room][name]):
+                    raise ValueError(f"switch {room}.{name} takes a {type(before[room][name]).__name__}")
+        for room, changes in settings.items():
+            target = self._organisation.switches if room == "dataverse" else self._site.switches
+            for name, value in changes.items():
+                setattr(target, name, value)

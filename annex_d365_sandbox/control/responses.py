@@ -1,0 +1,94 @@
+"""Replies of the control plane: JSON, and ``{"error": "..."}`` with 400 for a request that it cannot follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from annex_d365_sandbox.control.models import Control
+from annex_d365_sandbox.seed import Seed
+from annex_d365_sandbox.wire import Reply, Request
+
+
+class Responses:
+    """The handlers; each takes a request and the named parts of its path."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def reset(self, _request: Request, _parts: Mapping[str, str]) -> Reply:
+        """Everything back to the seeded state."""
+        self._control.reset()
+        return Reply.json(self._control.stats())
+
+    def seed(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """New seeded data, or rows and members of one's own."""
+        body = _object(request)
+        if unknown := body.keys() - {"contacts", "seed", "table", "rows", "members"}:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        if "contacts" in body or "seed" in body:
+            now = self._control.seeded or Seed(0, 0)
+            self._control.seed(Seed(int(body.get("contacts", now.contacts)), int(body.get("seed", now.seed))))
+        if "rows" in body:
+            self._control.put_rows(str(body.get("table", "")), body["rows"])
+        if "members" in body:
+            self._control.put_members(body["members"])
+        return Reply.json(self._control.stats())
+
+    def clock(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The time; POST moves it: ``{"advance": seconds}``, ``{"freeze": moment or true}``, ``{"reset": true}``."""
+        clock = self._control.clock
+        if request.method == "POST":
+            for name, value in _object(request).items():
+                if name == "advance":
+                    clock.advance(float(value))
+                elif name == "freeze":
+                    clock.freeze(clock.now() if value is True else _moment(str(value)))
+                elif name == "reset":
+                    clock.reset()
+                else:
+                    raise ValueError(f"unknown: {name}")
+        return Reply.json({"now": clock.now().isoformat()})
+
+    def faults(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The faults in force; POST adds one, DELETE takes all away."""
+        if request.method == "POST":
+            self._control.faults.add(**_object(request))
+        elif request.method == "DELETE":
+            self._control.faults.clear()
+        return Reply.json(self._control.faults.entries())
+
+    def limits(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The limits in force; POST changes them."""
+        if request.method == "POST":
+            self._control.limits.set(_object(request))
+        return Reply.json(self._control.limits.figures)
+
+    def log(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The requests seen; POST and DELETE forget them."""
+        if request.method != "GET":
+            self._control.log.clear()
+        return Reply.json(self._control.log.entries())
+
+    def stats(self, _request: Request, _parts: Mapping[str, str]) -> Reply:
+        """Rows per table, members, requests per route."""
+        return Reply.json(self._control.stats())
+
+    def switches(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The switches of both services; POST turns some."""
+        if request.method == "POST":
+            self._control.turn(_object(request))
+        return Reply.json(self._control.switches())
+
+
+def _object(request: Request) -> dict[str, Any]:
+    body = request.json()
+    if not isinstance(body, dict):
+        raise TypeError("a JSON object is needed")
+    return body
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

@@ -1,0 +1,189 @@
+"""Declarations as the JSON of ``EntityDefinitions`` (Dataverse page 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from annex_d365_sandbox.dataverse import schema
+from annex_d365_sandbox.dataverse.schema import Attribute, Key, Option, Table
+
+_ENGLISH = 1033
+
+
+def metadata_id(*names: str) -> str:
+    """The id of a definition: made from its names, so that it is the same at every start."""
+    return str(uuid5(NAMESPACE_OID, "/".join(names)))
+
+
+def label(text: str, *names: str) -> dict[str, Any]:
+    """A Label object with the one language of the sandbox."""
+    one = {
+        "Label": text,
+        "LanguageCode": _ENGLISH,
+        "IsManaged": False,
+        "MetadataId": metadata_id(*names, "label"),
+        "HasChanged": None,
+    }
+    return {"LocalizedLabels": [one], "UserLocalizedLabel": one}
+
+
+def managed(value: object, name: str) -> dict[str, Any]:
+    """A managed property: an object around the value."""
+    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
+
+
+def table_definition(table: Table) -> dict[str, Any]:
+    """The plain properties of a table."""
+    return {
+        "MetadataId": metadata_id(table.logical_name),
+        "HasChanged": None,
+        "LogicalName": table.logical_name,
+        "SchemaName": table.schema_name,
+        "EntitySetName": table.set_name,
+        "LogicalCollectionName": table.set_name,
+        "CollectionSchemaName": table.set_name,
+        "PrimaryIdAttribute": table.primary_id,
+        "PrimaryNameAttribute": table.primary_name,
+        "ObjectTypeCode": table.object_type_code,
+        "OwnershipType": table.ownership,
+        "TableType": "Standard",
+        "IsCustomEntity": table.custom,
+        "IsActivity": False,
+        "IsActivityParty": False,
+        "IsIntersect": False,
+        "IsPrivate": False,
+        "IsLogicalEntity": False,
+        "IsManaged": not table.custom,
+        "ChangeTrackingEnabled": table.change_tracking,
+        "IsOptimisticConcurrencyEnabled": True,
+        "DataProviderId": None,
+        "DisplayName": label(table.label, table.logical_name),
+        "DisplayCollectionName": label(f"{table.label}s", table.logical_name, "collection"),
+        "Description": label("", table.logical_name, "description"),
+        "CanChangeTrackingBeEnabled": managed(value=True, name="canchangetrackingbeenabled"),
+        "CanCreateAttributes": managed(value=True, name="cancreateattributes"),
+        "IsCustomizable": managed(value=True, name="iscustomizable"),
+        "IsAuditEnabled": managed(value=False, name="canmodifyauditsettings"),
+        "IsValidForAdvancedFind": True,
+    }
+
+
+def key_definition(table: Table, key: Key) -> dict[str, Any]:
+    """An alternate key."""
+    return {
+        "MetadataId": metadata_id(table.logical_name, "key", key.logical_name),
+        "HasChanged": None,
+        "LogicalName": key.logical_name,
+        "SchemaName": key.logical_name,
+        "EntityLogicalName": table.logical_name,
+        "KeyAttributes": list(key.attributes),
+        "EntityKeyIndexStatus": "Active",
+        "DisplayName": label(key.logical_name, table.logical_name, key.logical_name),
+    }
+
+
+def attribute_definition(table: Table, attribute: Attribute, number: int) -> dict[str, Any]:
+    """The properties that all columns have."""
+    names = (table.logical_name, attribute.name)
+    return {
+        "MetadataId": metadata_id(*names),
+        "HasChanged": None,
+        "LogicalName": attribute.name,
+        "SchemaName": attribute.schema_name or attribute.name,
+        "EntityLogicalName": table.logical_name,
+        "AttributeType": attribute.kind.attribute_type,
+        "AttributeTypeName": {"Value": attribute.kind.type_name},
+        "AttributeOf": attribute.attribute_of,
+        "ColumnNumber": number,
+        "DisplayName": label(attribute.label or attribute.name, *names),
+        "Description": label("", *names, "description"),
+        "IsCustomAttribute": attribute.name.startswith("cr0dd_"),
+        "IsPrimaryId": attribute.name == table.primary_id,
+        "IsPrimaryName": attribute.name == table.primary_name,
+        "IsLogical": not attribute.stored,
+        "IsManaged": False,
+        "IsSecured": False,
+        "IsFilterable": attribute.stored,
+        "IsSearchable": attribute.stored,
+        "IsRetrievable": attribute.readable,
+        "IsValidODataAttribute": attribute.stored,
+        "IsValidForRead": attribute.readable,
+        "IsValidForCreate": attribute.creatable,
+        "IsValidForUpdate": attribute.updatable,
+        "RequiredLevel": managed(attribute.required, "canmodifyrequirementlevelsettings"),
+        "IsAuditEnabled": managed(value=False, name="canmodifyauditsettings"),
+        "IsCustomizable": managed(value=True, name="iscustomizable"),
+    }
+
+
+def subtype(attribute: Attribute) -> dict[str, Any]:
+    """The properties that only this type of column has; a client sees them through a cast."""
+    kind = attribute.kind
+    facts: dict[str, Any] = {}
+    if kind in schema.TEXTS:
+        form = "Text" if kind is schema.STRING else "TextArea"
+        facts |= {"MaxLength": attribute.max_length, "Format": form, "FormatName": {"Value": form}}
+    if kind is schema.INTEGER:
+        facts["Format"] = "None"
+    if attribute.minimum is not None:
+        facts |= {"MinValue": attribute.minimum, "MaxValue": attribute.maximum}
+    if kind in schema.SCALED or kind is schema.DOUBLE:
+        facts["Precision"] = attribute.precision
+    if attribute.behavior:
+        form = "DateOnly" if kind is schema.DATE else "DateAndTime"
+        facts |= {"Format": form, "DateTimeBehavior": {"Value": attribute.behavior}}
+    if kind in schema.LOOKUPS:
+        facts["Targets"] = [navigation.table for navigation in attribute.navigations]
+    if attribute.options:
+        facts["DefaultFormValue"] = attribute.default
+    return facts
+
+
+def option_sets(table: Table, attribute: Attribute) -> dict[str, Any]:
+    """``OptionSet`` and ``GlobalOptionSet``, which a client expands."""
+    if not attribute.options:
+        return {}
+    names = (table.logical_name, attribute.name)
+    body: dict[str, Any] = {
+        "MetadataId": metadata_id(*names, "options"),
+        "HasChanged": None,
+        "Name": "_".join(names),
+        "IsGlobal": False,
+        "IsCustomOptionSet": attribute.name.startswith("cr0dd_"),
+        "OptionSetType": {schema.BOOLEAN: "Boolean", schema.STATE: "State", schema.STATUS: "Status"}.get(
+            attribute.kind, "Picklist"
+        ),
+    }
+    options = [_option(table, attribute, option) for option in attribute.options]
+    if attribute.kind is schema.BOOLEAN:
+        body |= {"FalseOption": options[0], "TrueOption": options[1]}
+    else:
+        body["Options"] = options
+    return {"OptionSet": body, "GlobalOptionSet": None}
+
+
+def _option(table: Table, attribute: Attribute, option: Option) -> dict[str, Any]:
+    names = (table.logical_name, attribute.name, str(option.value))
+    body: dict[str, Any] = {
+        "Value": option.value,
+        "Color": None,
+        "IsManaged": False,
+        "ExternalValue": None,
+        "ParentValues": [],
+        "MetadataId": None,
+        "HasChanged": None,
+        "Label": label(option.label, *names),
+        "Description": label("", *names, "description"),
+    }
+    if attribute.kind is schema.STATE:
+        body |= {"InvariantName": option.label, "DefaultStatus": _default_status(table, option)}
+    if attribute.kind is schema.STATUS:
+        body |= {"State": option.state, "TransitionData": None}
+    return body
+
+
+def _default_status(table: Table, state: Option) -> int | None:
+    status: Sequence[Option] = table.by_name["statuscode"].options
+    return next((option.value for option in status if option.state == state.value), None)

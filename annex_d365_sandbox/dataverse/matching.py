@@ -1,0 +1,50 @@
+"""Text comparison of Dataverse in SQLite: case does not count, patterns have ``%``, ``_`` and ``[...]`` (page 2.2)."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from functools import lru_cache
+
+
+def fold(text: str | None) -> str | None:
+    """Text without its case; SQLite's own NOCASE folds ASCII only."""
+    return text.lower() if isinstance(text, str) else text
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A SQL Server LIKE pattern as a regular expression; an unclosed bracket stands for itself."""
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        end = pattern.find("]", at + 2) if char == "[" else -1
+        if char == "%":
+            parts.append(".*")
+        elif char == "_":
+            parts.append(".")
+        elif end > 0:
+            inner = pattern[at + 1 : end]
+            negated = inner.startswith("^")
+            body = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner[negated:])
+            parts.append(f"[{'^' if negated else ''}{body}]")
+            at = end
+        else:
+            parts.append(re.escape(char))
+        at += 1
+    try:
+        return re.compile("".join(parts), re.DOTALL | re.IGNORECASE)
+    except re.error:  # a range such as [z-a] matches nothing
+        return re.compile(r"(?!)")
+
+
+def like(pattern: str, text: str | None) -> int:
+    """1 if the whole text fits the pattern."""
+    return int(text is not None and compiled(pattern).fullmatch(text) is not None)
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Make ``d365_fold`` and ``d365_like`` known to SQLite."""
+    connection.create_function("d365_fold", 1, fold, deterministic=True)
+    connection.create_function("d365_like", 2, like, deterministic=True)

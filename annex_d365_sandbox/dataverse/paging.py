@@ -1,0 +1,121 @@
+"""``$skiptoken``: the paging cookie (Dataverse page 2.3) and the condition that it stands for.
+
+The token is XML, URL-encoded once: ``<cookie pagenumber="2" pagingcookie="..." istracking="False" />``. Its
+``pagingcookie`` is XML again, URL-encoded once more: ``<cookie page="1"><contactid last="{..}" first="{..}" />
+</cookie>``, with one element per order column in front of the primary key. A null is ``lastnull="1"`` (as in FetchXML's
+cookies).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
+
+from annex_d365_sandbox.dataverse import errors, schema
+from annex_d365_sandbox.dataverse.query import Order
+from annex_d365_sandbox.dataverse.sql import Sql
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-F]{4}_)")
+_HIDDEN = re.compile(r"_x([0-9A-F]{4})_")
+
+
+@dataclass(frozen=True)
+class Cookie:
+    """A place in a result: the number of the page to come and the order values of the last row before it."""
+
+    page: int
+    last: tuple[Any, ...]
+
+
+def _written(order: Order, value: Any) -> str:
+    return f"{{{str(value).upper()}}}" if order.attribute.kind.edm == "Edm.Guid" else str(value)
+
+
+def _read(order: Order, text: str) -> Any:
+    edm = order.attribute.kind.edm
+    if edm == "Edm.Guid":
+        return text.strip("{}").lower()
+    if edm == "Edm.Double":
+        return float(text)
+    return int(text) if order.attribute.kind.sql == "INTEGER" else _unhidden(text)
+
+
+def encode(cookie: Cookie, first: Sequence[Any], orders: Sequence[Order]) -> str:
+    """The value of ``$skiptoken``, encoded for a URL; ``first`` are the order values of the page's first row."""
+    elements = []
+    for order, one, other in zip(orders, cookie.last, first, strict=True):
+        last = f"last={_attribute(_written(order, one))}" if one is not None else 'lastnull="1"'
+        start = f"first={_attribute(_written(order, other))}" if other is not None else 'firstnull="1"'
+        elements.append(f"<{order.name} {last} {start} />")
+    inner = f'<cookie page="{cookie.page - 1}">{"".join(elements)}</cookie>'
+    # Dataverse writes the inner escapes in lower case, the outer ones in upper case.
+    hidden = re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quote(inner, safe=""))
+    outer = f'<cookie pagenumber="{cookie.page}" pagingcookie="{hidden}" istracking="False" />'
+    return quote(outer, safe="=/")
+
+
+def _attribute(text: str) -> str:
+    """Quoted for XML. What XML cannot hold is ``_x0001_``, as .NET's XmlConvert writes it."""
+    hidden = _UNPRINTABLE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    return quoteattr(hidden, {"'": "&apos;"})
+
+
+def _unhidden(text: str) -> str:
+    return _HIDDEN.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def decode(token: str, orders: Sequence[Order]) -> Cookie:
+    """The cookie of a (decoded) ``$skiptoken``. Raises ``DataverseError`` if it is malformed or of another query."""
+    try:
+        outer = ET.fromstring(token)  # noqa: S314 - a local sandbox
+        inner = ET.fromstring(unquote(outer.attrib["pagingcookie"]))  # noqa: S314
+        last = tuple(_last(order, element) for order, element in zip(orders, inner, strict=True))
+        return Cookie(int(outer.attrib["pagenumber"]), last)
+    except (ET.ParseError, KeyError, ValueError) as error:
+        raise errors.bad_query("Malformed XML in the paging cookie of the $skiptoken query option.") from error
+
+
+def _last(order: Order, element: ET.Element) -> Any:
+    if element.tag != order.name:
+        raise ValueError(element.tag)
+    return None if element.get("lastnull") == "1" else _read(order, element.attrib["last"])
+
+
+def after(cookie: Cookie, orders: Sequence[Order]) -> Sql:
+    """The rows behind the cookie's row. Nulls come first in ascending order, as in SQL Server."""
+    tests: list[Sql] = list(_bound(orders[0], cookie.last[0]))
+    alternatives, parameters = [], []
+    for at, (order, value) in enumerate(zip(orders, cookie.last, strict=True)):
+        beyond = _beyond(order, value)
+        if beyond is None:
+            continue
+        equal = [f"{o.sql}{o.collation} IS ?" for o in orders[:at]]
+        alternatives.append(" AND ".join([*equal, beyond.text]))
+        parameters += [*cookie.last[:at], *beyond.parameters]
+    tests.append(Sql(f"({' OR '.join(f'({text})' for text in alternatives) or '0'})", tuple(parameters)))
+    return Sql(" AND ".join(test.text for test in tests), tuple(p for test in tests for p in test.parameters))
+
+
+def _bound(order: Order, value: Any) -> Iterator[Sql]:
+    """The first order column alone: lets SQLite seek in its index."""
+    if value is not None and not order.descending:
+        yield Sql(f"{order.sql}{order.collation} >= ?", (value,))
+
+
+def _beyond(order: Order, value: Any) -> Sql | None:
+    column = f"{order.sql}{order.collation}"
+    if order.descending:
+        return None if value is None else Sql(f"({column} < ? OR {order.sql} IS NULL)", (value,))
+    return Sql(f"{order.sql} IS NOT NULL") if value is None else Sql(f"{column} > ?", (value,))
+
+
+def complete(orders: tuple[Order, ...], primary: schema.Attribute) -> tuple[Order, ...]:
+    """The order with the primary key as the tie-break that keyset paging needs."""
+    if any(order.name == primary.name for order in orders):
+        return orders
+    return (*orders, Order(f"t.{primary.name}", primary, primary.name))

@@ -1,0 +1,55 @@
+"""The ``Prefer`` header (Dataverse page 2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_PREFERENCE = re.compile(r'([\w.\-]+)(?:\s*=\s*("[^"]*"|[^,;\s]+))?')
+
+FORMATTED = "OData.Community.Display.V1.FormattedValue"
+LOOKUP_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
+NAVIGATION = "Microsoft.Dynamics.CRM.associatednavigationproperty"
+TOTAL = "Microsoft.Dynamics.CRM.totalrecordcount"
+TOTAL_EXCEEDED = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the client would like."""
+
+    max_page_size: int | None = None
+    annotations: tuple[str, ...] = ()
+    representation: bool = False
+    #: What goes into ``Preference-Applied``.
+    applied: tuple[str, ...] = field(default=())
+
+    def wants(self, annotation: str) -> bool:
+        """Whether the annotation is asked for; patterns end in ``*``."""
+        return any(
+            wanted in ("*", annotation) or (wanted.endswith(".*") and annotation.startswith(wanted[:-1]))
+            for wanted in self.annotations
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The reply's header."""
+        return {"Preference-Applied": ", ".join(self.applied)} if self.applied else {}
+
+
+def preferences(headers: Mapping[str, str]) -> Preferences:
+    """The preferences of a request; unknown ones are ignored, as RFC 7240 wants it."""
+    size, annotations, representation, applied = None, (), False, []
+    for name, quoted in _PREFERENCE.findall(headers.get("prefer", "")):
+        value = quoted.strip('"')
+        if name == "odata.maxpagesize" and value.isdecimal() and int(value) > 0:
+            size = int(value)
+            applied.append(f"odata.maxpagesize={value}")
+        elif name == "odata.include-annotations":
+            annotations = tuple(part.strip() for part in value.split(","))
+            applied.append(f'odata.include-annotations="{value}"')
+        elif name == "return" and value == "representation":
+            representation = True
+            applied.append("return=representation")
+    return Preferences(size, annotations, representation, tuple(applied))

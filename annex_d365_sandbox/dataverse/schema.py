@@ -1,0 +1,159 @@
+"""How a table is declared: all that reading, writing and metadata need to know about it (Dataverse page 2.5, 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A column type: its names in metadata, on the wire and in SQLite."""
+
+    attribute_type: str
+    type_name: str
+    edm: str
+    sql: str
+    #: The metadata type, as in ``Microsoft.Dynamics.CRM.StringAttributeMetadata``.
+    metadata: str
+
+
+STRING = Kind("String", "StringType", "Edm.String", "TEXT", "String")
+MEMO = Kind("Memo", "MemoType", "Edm.String", "TEXT", "Memo")
+INTEGER = Kind("Integer", "IntegerType", "Edm.Int32", "INTEGER", "Integer")
+BIGINT = Kind("BigInt", "BigIntType", "Edm.Int64", "INTEGER", "BigInt")
+DECIMAL = Kind("Decimal", "DecimalType", "Edm.Decimal", "INTEGER", "Decimal")
+DOUBLE = Kind("Double", "DoubleType", "Edm.Double", "REAL", "Double")
+MONEY = Kind("Money", "MoneyType", "Edm.Decimal", "INTEGER", "Money")
+BOOLEAN = Kind("Boolean", "BooleanType", "Edm.Boolean", "INTEGER", "Boolean")
+DATETIME = Kind("DateTime", "DateTimeType", "Edm.DateTimeOffset", "TEXT", "DateTime")
+DATE = Kind("DateTime", "DateTimeType", "Edm.Date", "TEXT", "DateTime")
+PICKLIST = Kind("Picklist", "PicklistType", "Edm.Int32", "INTEGER", "Picklist")
+STATE = Kind("State", "StateType", "Edm.Int32", "INTEGER", "State")
+STATUS = Kind("Status", "StatusType", "Edm.Int32", "INTEGER", "Status")
+MULTISELECT = Kind("Virtual", "MultiSelectPicklistType", "Edm.String", "TEXT", "MultiSelectPicklist")
+LOOKUP = Kind("Lookup", "LookupType", "Edm.Guid", "TEXT", "Lookup")
+CUSTOMER = Kind("Customer", "CustomerType", "Edm.Guid", "TEXT", "Lookup")
+OWNER = Kind("Owner", "OwnerType", "Edm.Guid", "TEXT", "Lookup")
+GUID = Kind("Uniqueidentifier", "UniqueidentifierType", "Edm.Guid", "TEXT", "UniqueIdentifier")
+IMAGE = Kind("Virtual", "ImageType", "Edm.Binary", "BLOB", "Image")
+SHADOW = Kind("Virtual", "VirtualType", "Edm.String", "TEXT", "")
+
+LOOKUPS = frozenset({LOOKUP, CUSTOMER, OWNER})
+CHOICES = frozenset({PICKLIST, STATE, STATUS})
+TEXTS = frozenset({STRING, MEMO})
+SCALED = frozenset({DECIMAL, MONEY})
+WHOLE = frozenset({INTEGER, BIGINT})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One value of a choice column; a status value belongs to a ``state``."""
+
+    value: int
+    label: str
+    state: int | None = None
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """A single-valued navigation property: ``name`` leads from ``attribute`` to a row of ``table``."""
+
+    name: str
+    attribute: str
+    table: str
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One column."""
+
+    name: str
+    kind: Kind
+    label: str = ""
+    schema_name: str = ""
+    max_length: int = 100
+    precision: int = 2
+    minimum: int | None = None
+    maximum: int | None = None
+    #: ``UserLocal``, ``DateOnly`` or ``TimeZoneIndependent``
+    behavior: str = ""
+    options: tuple[Option, ...] = ()
+    navigations: tuple[Navigation, ...] = ()
+    default: int | None = None
+    required: str = "None"
+    readable: bool = True
+    creatable: bool = True
+    updatable: bool = True
+    #: The column whose shadow this one is. Shadows are metadata only: the Web API neither selects nor stores them.
+    attribute_of: str | None = None
+
+    @property
+    def property_name(self) -> str:
+        """The name in rows and query options: ``_x_value`` for lookups (Dataverse page 2.5)."""
+        return f"_{self.name}_value" if self.kind in LOOKUPS else self.name
+
+    @property
+    def stored(self) -> bool:
+        """Has a column of its own."""
+        return self.attribute_of is None
+
+    @property
+    def target_column(self) -> str | None:
+        """The SQLite column with the table that a lookup of several targets points to."""
+        return f"{self.name}__table" if len(self.navigations) > 1 else None
+
+    def option(self, value: int) -> Option | None:
+        """The option with this value."""
+        return next((option for option in self.options if option.value == value), None)
+
+    def but(self, **changes: object) -> Attribute:
+        """A copy with changes."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Key:
+    """An alternate key."""
+
+    logical_name: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table with all its columns."""
+
+    logical_name: str
+    set_name: str
+    schema_name: str
+    label: str
+    object_type_code: int
+    primary_name: str
+    attributes: tuple[Attribute, ...]
+    keys: tuple[Key, ...] = ()
+    custom: bool = False
+    change_tracking: bool = True
+    ownership: str = "UserOwned"
+    #: Names of columns that are joined, in this order, when the primary name is not written but computed.
+    computed_name: tuple[str, ...] = field(default=())
+
+    @property
+    def primary_id(self) -> str:
+        """The primary key column."""
+        return f"{self.logical_name}id"
+
+    @cached_property
+    def by_name(self) -> dict[str, Attribute]:
+        """Stored columns by logical name."""
+        return {attribute.name: attribute for attribute in self.attributes if attribute.stored}
+
+    @cached_property
+    def by_property(self) -> dict[str, Attribute]:
+        """Readable columns by the name that rows and query options use."""
+        return {a.property_name: a for a in self.attributes if a.stored and a.readable}
+
+    @cached_property
+    def navigations(self) -> dict[str, Navigation]:
+        """Navigation properties by name."""
+        return {nav.name: nav for attribute in self.attributes for nav in attribute.navigations}

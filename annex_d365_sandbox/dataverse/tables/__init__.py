@@ -1,0 +1,12 @@
+"""The tables of the organisation. A new table is a module with one declaration and a line here."""
+
+from __future__ import annotations
+
+from annex_d365_sandbox.dataverse.schema import Table
+from annex_d365_sandbox.dataverse.tables.contact import CONTACT
+from annex_d365_sandbox.dataverse.tables.loyalty import LOYALTY_ACTIVITY
+from annex_d365_sandbox.dataverse.tables.small import ACCOUNT, BUSINESS_UNIT, SYSTEM_USER, TRANSACTION_CURRENCY
+
+TABLES: tuple[Table, ...] = (ACCOUNT, BUSINESS_UNIT, CONTACT, LOYALTY_ACTIVITY, SYSTEM_USER, TRANSACTION_CURRENCY)
+
+__all__ = ["TABLES"]

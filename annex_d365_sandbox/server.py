@@ -1,0 +1,192 @@
+"""Carries requests and replies over http and https, and breaks them where a fault says so."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
+
+from aiohttp import web
+
+from annex_d365_sandbox.control.faults import Fault
+from annex_d365_sandbox.control.models import Control
+from annex_d365_sandbox.control.urls import ROOT
+from annex_d365_sandbox.wire import Reply, Request
+
+HOST = "127.0.0.1"
+MAX_BODY = 128 * 2**20
+#: A GET may have 32 KB, within a $batch 64 KB (Dataverse page 2.1); the room refuses what is longer, not the server.
+MAX_LINE = 2**17
+_WORTH_PACKING = 1024
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def origin(scheme: str, host: str) -> str:
+    """The address as the client used it. A request for another host was re-routed here; that host speaks https."""
+    local = urlsplit(f"//{host}").hostname in _LOCAL_HOSTS
+    return f"{scheme if local else 'https'}://{host}"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port to listen at; 0 picks one."""
+
+    port: int
+    tls: ssl.SSLContext | None = None
+
+
+class Server:
+    """One event loop in a thread of its own; handlers run one at a time in another thread."""
+
+    def __init__(
+        self, handler: Callable[[Request], Reply], control: Control, listeners: Mapping[str, Listener]
+    ) -> None:
+        self._handler, self._control, self._listeners = handler, control, listeners
+        self._worker = ThreadPoolExecutor(1, "sandbox-worker")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox-server", daemon=True)
+        self._runner: web.AppRunner | None = None
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        #: Ports by scheme, once it listens.
+        self.ports: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Listen. Raises ``OSError`` if a port is taken."""
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        except OSError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close every connection and the threads."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._worker.shutdown()
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        self._runner = web.AppRunner(
+            app, access_log=None, max_line_size=MAX_LINE, max_field_size=MAX_LINE, shutdown_timeout=0.5
+        )
+        await self._runner.setup()
+        for scheme, listener in self._listeners.items():
+            site = web.TCPSite(self._runner, HOST, listener.port, ssl_context=listener.tls)
+            await site.start()
+            self.ports[scheme] = self._runner.addresses[-1][1]
+
+    async def _close(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+        for transport in set(self._transports):
+            transport.abort()  # a client that keeps its connection would keep TLS waiting for its goodbye
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def _serve(self, incoming: web.Request) -> web.StreamResponse:
+        if incoming.transport:
+            self._transports.add(incoming.transport)
+        request = await _received(incoming)
+        if request.path.startswith(ROOT):
+            return _whole(await self._run(self._answer, request))
+        began = time.perf_counter()
+        faults = self._control.faults.strike(request)
+        reply = await self._guarded(request, faults)
+        gone = any(fault.kind in ("drop", "lost_reply") for fault in faults)
+        self._control.log.add(
+            request,
+            status=None if gone else reply.status,
+            ms=(time.perf_counter() - began) * 1000,
+            reply_size=len(reply.body),
+            faults=[fault.kind for fault in faults],
+        )
+        if gone:
+            return _cut_off(incoming)
+        if any(fault.kind == "truncate" for fault in faults):
+            return await _half(incoming, reply)
+        return _whole(reply)
+
+    async def _guarded(self, request: Request, faults: list[Fault]) -> Reply:
+        """The reply under the limits of Dataverse, which count waiting as work."""
+        if not request.path.startswith("/api/data/"):
+            return await self._under_faults(request, faults)
+        if refusal := self._control.limits.enter():
+            return refusal
+        began, room = time.perf_counter(), {}
+        try:
+            reply = await self._under_faults(request, faults)
+        finally:
+            room = self._control.limits.leave(time.perf_counter() - began)
+        reply.headers.update(room)
+        return reply
+
+    async def _under_faults(self, request: Request, faults: list[Fault]) -> Reply:
+        for fault in faults:
+            if fault.kind == "latency":
+                await asyncio.sleep(fault.seconds)
+            elif fault.kind in ("status", "html"):
+                return fault.reply(request)
+            elif fault.kind == "drop":
+                return Reply(0)
+            elif fault.kind == "expired_token":
+                kept = {name: value for name, value in request.headers.items() if name != "authorization"}
+                request = replace(request, headers=kept)
+        return await self._run(self._answer, request)
+
+    async def _run(self, call: Callable[[Request], Reply], request: Request) -> Reply:
+        return await self._loop.run_in_executor(self._worker, call, request)
+
+    def _answer(self, request: Request) -> Reply:
+        reply = self._handler(request)
+        if len(reply.body) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+            reply.body = gzip.compress(reply.body, 1)
+            reply.headers["Content-Encoding"] = "gzip"
+            reply.headers["Vary"] = "Accept-Encoding"
+        return reply
+
+
+async def _received(incoming: web.Request) -> Request:
+    path, _, query = incoming.raw_path.partition("?")
+    return Request(
+        method=incoming.method,
+        path=unquote(path),
+        query=query,
+        headers={name.lower(): value for name, value in incoming.headers.items()},
+        body=await incoming.read(),
+        origin=origin(incoming.scheme, incoming.host),
+    )
+
+
+def _whole(reply: Reply) -> web.Response:
+    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+
+async def _half(incoming: web.Request, reply: Reply) -> web.StreamResponse:
+    """Promise the whole body, send half of it, hang up."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = len(reply.body)
+    await response.prepare(incoming)
+    await response.write(reply.body[: len(reply.body) // 2])
+    if incoming.transport:
+        incoming.transport.close()
+    return response
+
+
+def _cut_off(incoming: web.Request) -> web.Response:
+    """Hang up without a word; the response goes nowhere."""
+    if incoming.transport:
+        with suppress(OSError):
+            incoming.transport.abort()
+    return web.Response()
