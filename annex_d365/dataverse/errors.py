@@ -1,0 +1,96 @@
+"""What a refusal of the Dataverse Web API means to the user: one table (Dataverse page 7).
+
+The service's own messages may quote a row, so only what the table picks out of them is passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import requests
+
+from annex_d365.errors import ConnectorError, ServiceError, SettingError
+
+_UNKNOWN_COLUMN = re.compile(r"property named '([\w.]+)' on type '([\w.]+)'")
+_UNKNOWN_TABLE = re.compile(r"segment '([\w.]+)'")
+_PRIVILEGE = re.compile(r"missing (prv\w+) privilege")
+
+
+class _Detail(msgspec.Struct):
+    code: str | int = ""
+    message: str = ""
+
+
+class _Body(msgspec.Struct):
+    error: _Detail = msgspec.field(default_factory=_Detail)
+
+
+def _bad_query(message: str) -> ConnectorError | None:
+    if column := _UNKNOWN_COLUMN.search(message):
+        table = column[2].rpartition(".")[2]
+        return SettingError("select", f"table {table} has no column `{column[1]}`.")
+    if table_name := _UNKNOWN_TABLE.search(message):
+        return SettingError("tables", f"there is no table `{table_name[1]}`.")
+    return None
+
+
+def _missing_privilege(message: str) -> ConnectorError:
+    privilege = _PRIVILEGE.search(message)
+    return SettingError(
+        "client_id",
+        f"this user lacks the privilege {privilege[1] if privilege else 'for it'}; add it to its security role.",
+    )
+
+
+def _no_member(_message: str) -> ConnectorError:
+    return SettingError(
+        "client_id",
+        "is no user of this organisation; add it as an application user with a security role, or check `username`.",
+    )
+
+
+#: By code: a sentence of its own, or None for the general one.
+_MEANING: Mapping[str, Callable[[str], ConnectorError | None]] = {
+    "0x80060888": _bad_query,
+    "0x80040220": _missing_privilege,
+    "0x80072560": _no_member,
+}
+_NO_LICENCE = frozenset({"0x80048306", "0x80040277", "0x80040231", "0x80050304", "0x80040225", "0x8004A104"})
+
+
+def explain(response: requests.Response) -> ConnectorError:
+    """The error for a refusal."""
+    try:
+        detail = msgspec.json.decode(response.content, type=_Body).error
+    except msgspec.MsgspecError:
+        detail = _Detail()  # a gateway's own page
+    code = hexadecimal(detail.code)
+    if code in _MEANING and (meaning := _MEANING[code](detail.message)):
+        return meaning
+    if response.status_code == requests.codes.unauthorized:
+        return SettingError("resource", "the organisation does not accept the token; check `organization_url`, too.")
+    if code in _NO_LICENCE:
+        return SettingError("client_id", f"this user has no access to the organisation ({code}).")
+    request = response.request
+    path = unquote(urlsplit(request.url or "").path)
+    request_id = response.headers.get("x-ms-service-request-id") or response.headers.get("REQ_ID", "")
+    facts = ", ".join(filter(None, [str(response.status_code), code, f"request {request_id}" if request_id else ""]))
+    return ServiceError(
+        f"Dataverse refused {request.method} {path} ({facts}).",
+        status=response.status_code,
+        code=code,
+        request_id=request_id,
+    )
+
+
+def hexadecimal(code: str | int) -> str:
+    """``0x80072322`` for itself and for -2147015902: services send either (Dataverse page 6)."""
+    text = str(code).strip()
+    try:
+        number = int(text)
+    except ValueError:
+        return text
+    return f"0x{number & 0xFFFFFFFF:08x}"

@@ -1,0 +1,322 @@
+"""The HTTP client that both services share: sessions, time limits, and when to try again.
+
+What to do with an answer is decided by :func:`decide`, a pure function over one table; python-backoff runs the loop.
+Services add sign-in (``auth``), their error table (``explain``) and their URLs.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+import backoff
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import NewConnectionError
+
+from annex_d365.errors import ConnectorError, OutageError, SettingError
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10.0
+#: A Dataverse request may run for two minutes on the server (Dataverse page 5.2).
+READ_SECONDS = 130.0
+#: How long one request is tried again before the run ends.
+PATIENCE_SECONDS = 900.0
+MAX_TRIES = 10
+#: A host that never answered is more likely a wrong setting than an outage.
+MAX_TRIES_FIRST_CONTACT = 3
+MAX_PAUSE_SECONDS = 60.0
+
+SUCCESS = range(200, 300)
+UNAUTHORIZED = 401
+#: Failed before the service did anything: any request may be sent again.
+NOT_STARTED = frozenset({429})
+#: May have been carried out: only what can be repeated in effect is sent again.
+IN_DOUBT = frozenset({408, 500, 502, 503, 504})
+
+
+class Action(Enum):
+    """What to do with an answer."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"
+    SIGN_IN = "sign in"
+    FAIL = "fail"
+
+
+def decide(status: int, *, repeatable: bool, signed_in_again: bool = False) -> Action:
+    """The retry table. ``repeatable`` says that sending the request twice has the effect of sending it once."""
+    if status in NOT_STARTED or (status in IN_DOUBT and repeatable):
+        return Action.RETRY
+    if status == UNAUTHORIZED and not signed_in_again:
+        return Action.SIGN_IN
+    return Action.ACCEPT if status in SUCCESS else Action.FAIL
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that ``Retry-After`` asks for, from seconds or an HTTP date; None when absent or unreadable."""
+    value = headers.get("Retry-After", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def pause(tries: int, asked: float | None) -> float:
+    """Seconds before the next try: what the service asked for to the letter, else doubling with jitter."""
+    if asked is not None:
+        return asked
+    return random.uniform(0.5, 1.0) * min(MAX_PAUSE_SECONDS, 2.0 ** (tries - 1))  # noqa: S311 - no secret
+
+
+class RenewableAuth(Protocol):
+    """Signs requests, and can sign in anew when the service says 401."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+
+    def renew(self, refused: requests.PreparedRequest) -> bool:
+        """Get new credentials after ``refused`` was answered with 401; False when that cannot help."""
+
+
+class Session(requests.Session):
+    """A session without cookies (they bind a client to one server, Dataverse page 6).
+
+    ``ca_bundle`` wins over REQUESTS_CA_BUNDLE, which requests would prefer (Dataverse page 1.4, "verify trap").
+    """
+
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        super().__init__()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._ca_bundle = ca_bundle
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in requests."""
+        if self._ca_bundle:
+            kwargs["verify"] = self._ca_bundle
+        return super().request(*args, **kwargs)
+
+
+class _Retry(Exception):  # noqa: N818 - a signal to the loop, not an error
+    """Wait, then try again; ``because`` is what the user sees when patience ends."""
+
+    def __init__(self, wait: float, because: ConnectorError, *, status: int = 0, first_contact: bool = False) -> None:
+        super().__init__()
+        self.wait, self.because, self.status, self.first_contact = wait, because, status, first_contact
+
+
+@dataclass
+class _Call:
+    """One request and its tries."""
+
+    client: Client
+    method: str
+    url: str
+    auth: RenewableAuth | AuthBase
+    explain: Callable[[requests.Response], ConnectorError]
+    check: Callable[[requests.Response], Any]
+    repeatable: bool
+    headers: Mapping[str, str] | None
+    body: bytes | None
+    tries: int = 0
+    renewed: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def attempt(self) -> Any:
+        self.tries += 1
+        response = self._exchange()
+        self.client.reached = True
+        action = decide(response.status_code, repeatable=self.repeatable, signed_in_again=self.renewed)
+        if action is Action.SIGN_IN:
+            self.renewed = True
+            renew = getattr(self.auth, "renew", None)
+            if renew and renew(response.request):
+                return self.attempt()
+            raise self.explain(response)
+        if action is Action.RETRY:
+            asked = retry_after(response.headers, time.time())
+            raise _Retry(pause(self.tries, asked), self.explain(response), status=response.status_code)
+        if action is Action.FAIL:
+            raise self.explain(response)
+        try:
+            return self.check(response)
+        except ValueError:
+            self._in_doubt(OutageError(f"{self.client.service} sent an answer that could not be read.", status=200))
+
+    def _exchange(self) -> requests.Response:
+        self.client.requests_sent += 1
+        try:
+            return self.client.session.request(
+                self.method,
+                self.url,
+                headers=self.headers,
+                data=self.body,
+                auth=self.auth,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                # A redirect would carry the credentials along to wherever it points.
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError:
+            raise untrusted(self.url) from None
+        except ValueError:  # what requests and urllib3 raise for an address that cannot be one
+            raise SettingError(self.client.host_setting, "is not the address of a service.") from None
+        except requests.RequestException as error:
+            failure = OutageError(f"{self.client.service} at {origin(self.url)} {_how_it_failed(error)}.")
+            if _never_sent(error):
+                raise _Retry(pause(self.tries, None), failure, first_contact=not self.client.reached) from None
+            return self._in_doubt(failure)
+        except OSError:
+            # requests raises a bare OSError for a bundle that is not there
+            raise SettingError("ca_bundle", "this file of certificates cannot be read.") from None
+
+    def _in_doubt(self, failure: OutageError) -> NoReturn:
+        """It may have been carried out."""
+        if not self.repeatable:
+            raise failure from None
+        raise _Retry(pause(self.tries, None), failure, first_contact=not self.client.reached) from None
+
+    def give_up(self, retry: Exception) -> bool:
+        assert isinstance(retry, _Retry)
+        limit = MAX_TRIES_FIRST_CONTACT if retry.first_contact else MAX_TRIES
+        throttled = retry.status in NOT_STARTED
+        late = time.monotonic() - self.started + retry.wait > PATIENCE_SECONDS
+        return late or (self.tries >= limit and not throttled)
+
+    def before_pause(self, details: Any) -> None:
+        retry = details["exception"]
+        if retry.status in NOT_STARTED:
+            self.client.throttled_seconds += retry.wait
+        logger.warning("%s Trying again in %.1f s (try %d).", retry.because, retry.wait, self.tries + 1)
+
+    def run(self) -> Any:
+        loop = backoff.on_exception(
+            backoff.runtime,
+            _Retry,
+            value=lambda retry: retry.wait,
+            jitter=None,
+            giveup=self.give_up,
+            on_backoff=self.before_pause,
+            logger=None,
+        )
+        try:
+            return loop(self.attempt)()
+        except _Retry as retry:
+            if retry.first_contact:
+                raise SettingError(self.client.host_setting, str(retry.because)) from None
+            raise OutageError(f"{retry.because} Gave up after {self.tries} tries.", status=retry.status) from None
+
+
+class Client:
+    """Sends requests to one service. Safe for threads: each has a session of its own.
+
+    Args:
+        service: name for messages, "Dataverse".
+        host_setting: the setting that holds the host, named when it cannot be reached.
+        ca_bundle: file of certificates to trust instead of the usual ones.
+    """
+
+    def __init__(self, service: str, *, host_setting: str, ca_bundle: str | None = None) -> None:
+        self.service = service
+        self.host_setting = host_setting
+        self._ca_bundle = ca_bundle
+        self._local = threading.local()
+        #: Whether the host ever answered.
+        self.reached = False
+        #: Seconds spent waiting because the service asked to, over all threads.
+        self.throttled_seconds = 0.0
+        #: Requests sent, tries included.
+        self.requests_sent = 0
+
+    @property
+    def session(self) -> requests.Session:
+        """The calling thread's session."""
+        if not hasattr(self._local, "session"):
+            self._local.session = new_session(self._ca_bundle)
+        session: requests.Session = self._local.session
+        return session
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        auth: RenewableAuth | AuthBase,
+        explain: Callable[[requests.Response], ConnectorError],
+        check: Callable[[requests.Response], Any] = lambda response: response,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        repeatable: bool | None = None,
+    ) -> Any:
+        """Send one request until it is answered.
+
+        Args:
+            method: HTTP method.
+            url: absolute URL.
+            auth: signs the request; if it can ``renew``, a 401 is answered by one new sign-in.
+            explain: makes an error of a refusal; the service's error table.
+            check: reads the answer; raises ``ValueError`` for one that cannot be read (cut off, HTML of a gateway),
+                which is then treated like an outage.
+            headers: request headers.
+            body: request body.
+            repeatable: whether a second time changes nothing; by default true except for POST.
+
+        Returns:
+            What ``check`` made of the answer.
+
+        Raises:
+            ConnectorError: the service refused; what ``explain`` made of the answer.
+            OutageError: it could not be reached, or kept failing.
+            SettingError: the certificate is not trusted, or the host never answered.
+        """
+        repeatable = method != "POST" if repeatable is None else repeatable
+        return _Call(self, method, url, auth, explain, check, repeatable, headers, body).run()
+
+
+def new_session(ca_bundle: str | None) -> requests.Session:
+    """A session as every client here uses it; MSAL gets one too."""
+    return Session(ca_bundle)
+
+
+def origin(url: str) -> str:
+    """Scheme and authority of a URL, in lower case, without user information and the scheme's own port."""
+    parts = urlsplit(url.lower())
+    authority = parts.netloc.rpartition("@")[2]
+    default = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    return f"{parts.scheme}://{authority.removesuffix(default)}"
+
+
+def untrusted(url: str) -> SettingError:
+    """The error for a certificate that does not verify."""
+    return SettingError(
+        "ca_bundle",
+        f"the certificate of {origin(url)} is not trusted; name the file with the authority that signed it here, "
+        "or check the address.",
+    )
+
+
+def _how_it_failed(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "did not answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "broke off its answer"
+    return "could not be reached"
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Whether no connection was made (refused, no such host), so that nothing can have been done."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)

@@ -1,0 +1,92 @@
+"""Settings are checked, and errors told, in sentences without values."""
+
+from __future__ import annotations
+
+import pytest
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from singer_sdk.exceptions import ConfigValidationError
+
+from annex_d365.errors import SettingError
+from annex_d365.singer.plugin import run, setting_errors
+from tap_d365.tap import TapD365
+
+SCHEMA = th.PropertiesList(
+    th.Property("secret_key", th.StringType, required=True, secret=True),
+    th.Property("mode", th.StringType, allowed_values=["a", "b"]),
+    th.Property("size", th.IntegerType(minimum=1)),
+    th.Property("streams", th.ObjectType(th.Property("object", th.StringType, required=True))),
+).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, "Setting `secret_key`: is required."),
+        ({"secret_key": 1234}, "Setting `secret_key`: must be a text."),
+        ({"secret_key": "x", "mode": "c"}, "Setting `mode`: must be one of a, b."),
+        ({"secret_key": "x", "size": 0}, "Setting `size`: does not satisfy `minimum` 1."),
+        ({"secret_key": "x", "size": "many"}, "Setting `size`: must be a whole number."),
+        ({"secret_key": "x", "streams": {}}, "Setting `streams.object`: is required."),
+    ],
+)
+def test_sentences(config, sentence):
+    assert list(setting_errors(config, SCHEMA)) == [sentence]
+
+
+class Plain(Tap):
+    name = "tap-plain"
+    config_jsonschema = TapD365.config_jsonschema
+
+
+def test_no_value_is_repeated_and_the_sdk_would():
+    config = {"client_id": "app", "client_secret": 987654}
+    with pytest.raises(ConfigValidationError) as ours:
+        TapD365(config=config)
+    assert ours.value.errors == ["Setting `client_secret`: must be a text."]
+    with pytest.raises(ConfigValidationError) as theirs:
+        Plain(config=config)
+    assert "987654" in str(theirs.value.errors)
+
+
+def test_defaults_are_filled_in_as_by_the_sdk():
+    tap = TapD365(config={"client_id": "app"}, setup_mapper=False)
+    assert (tap.config["api_version"], tap.config["page_size"]) == ("9.2", 5000)
+
+
+def test_a_setting_that_is_not_known_is_named(caplog):
+    TapD365(config={"client_id": "app", "clientid": "x", "frobnicate": 1}, setup_mapper=False)
+    assert "Setting `clientid` is not known and has no effect; did you mean `client_id`?" in caplog.text
+    assert "Setting `frobnicate` is not known and has no effect." in caplog.text
+
+
+class Command:
+    """Stands in for a plugin class whose command raises."""
+
+    name = "tap-x"
+
+    def __init__(self, error):
+        self.error = error
+
+    def cli(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SettingError("client_secret", "is wrong."),
+        ConfigValidationError("failed", errors=["Setting `client_secret`: is wrong."], schema={}),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(error, caplog):
+    with pytest.raises(SystemExit) as stop:
+        run(Command(error))
+    assert stop.value.code == 1
+    assert [record.getMessage() for record in caplog.records] == ["Setting `client_secret`: is wrong."]
+    assert caplog.records[0].exc_info is None
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(Command(ZeroDivisionError()))
