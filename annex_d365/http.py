@@ -24,8 +24,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError
 
 from annex_d365.errors import ConnectorError, OutageError, SettingError
+from annex_d365.gate import Gate
 
 logger = logging.getLogger(__name__)
+# Its debug messages hold addresses, and these hold member ids and conditions.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 CONNECT_SECONDS = 10.0
 #: A Dataverse request may run for two minutes on the server (Dataverse page 5.2).
@@ -140,6 +143,8 @@ class _Call:
         self.tries += 1
         response = self._exchange()
         self.client.reached = True
+        if response.status_code not in NOT_STARTED:
+            self.client.gate.answered(_hint(response.headers))
         action = decide(response.status_code, repeatable=self.repeatable, signed_in_again=self.renewed)
         if action is Action.SIGN_IN:
             self.renewed = True
@@ -158,6 +163,10 @@ class _Call:
             self._in_doubt(OutageError(f"{self.client.service} sent an answer that could not be read.", status=200))
 
     def _exchange(self) -> requests.Response:
+        with self.client.gate.pass_one():
+            return self._send()
+
+    def _send(self) -> requests.Response:
         self.client.requests_sent += 1
         try:
             return self.client.session.request(
@@ -199,14 +208,15 @@ class _Call:
     def before_pause(self, details: Any) -> None:
         retry = details["exception"]
         if retry.status in NOT_STARTED:
-            self.client.throttled_seconds += retry.wait
+            self.client.gate.pause(retry.wait)
         logger.warning("%s Trying again in %.1f s (try %d).", retry.because, retry.wait, self.tries + 1)
 
     def run(self) -> Any:
         loop = backoff.on_exception(
             backoff.runtime,
             _Retry,
-            value=lambda retry: retry.wait,
+            # The gate holds back a throttled request, with all others.
+            value=lambda retry: 0 if retry.status in NOT_STARTED else retry.wait,
             jitter=None,
             giveup=self.give_up,
             on_backoff=self.before_pause,
@@ -227,19 +237,24 @@ class Client:
         service: name for messages, "Dataverse".
         host_setting: the setting that holds the host, named when it cannot be reached.
         ca_bundle: file of certificates to trust instead of the usual ones.
+        parallel: most requests in flight.
     """
 
-    def __init__(self, service: str, *, host_setting: str, ca_bundle: str | None = None) -> None:
+    def __init__(self, service: str, *, host_setting: str, ca_bundle: str | None = None, parallel: int = 8) -> None:
         self.service = service
         self.host_setting = host_setting
         self._ca_bundle = ca_bundle
         self._local = threading.local()
         #: Whether the host ever answered.
         self.reached = False
-        #: Seconds spent waiting because the service asked to, over all threads.
-        self.throttled_seconds = 0.0
+        self.gate = Gate(parallel)
         #: Requests sent, tries included.
         self.requests_sent = 0
+
+    @property
+    def throttled_seconds(self) -> float:
+        """Seconds during which nothing was sent because the service asked for it."""
+        return self.gate.paused_seconds
 
     @property
     def session(self) -> requests.Session:
@@ -306,6 +321,12 @@ def untrusted(url: str) -> SettingError:
         f"the certificate of {origin(url)} is not trusted; name the file with the authority that signed it here, "
         "or check the address.",
     )
+
+
+def _hint(headers: Mapping[str, str]) -> int | None:
+    """Requests at once that Dataverse recommends (Dataverse page 6)."""
+    hint = headers.get("x-ms-dop-hint", "")
+    return int(hint) if hint.isdecimal() else None
 
 
 def _how_it_failed(error: requests.RequestException) -> str:

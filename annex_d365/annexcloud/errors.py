@@ -1,0 +1,72 @@
+"""What a refusal of Annex Cloud means to the user: one table (Annex page 3).
+
+The status decides; codes are used only where they are documented. The service's own messages may quote a member, so
+they are not passed on.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import requests
+
+from annex_d365.errors import ConnectorError, RowError, ServiceError, SettingError
+
+UNKNOWN_ROUTE = "AC1001"
+NOT_AUTHORISED = "AC1002"
+NO_DATA = "AC1005"
+EXISTS = "AC1006"
+
+_MEANING = {
+    "AC1004": "a required field is missing",
+    NO_DATA: "it has no such data",
+    EXISTS: "it exists already",
+}
+_MEANING_OF_STATUS = {
+    400: "a field is missing or not valid",
+    404: "there is no such member",
+    409: "it exists already",
+    413: "it is too large",
+    422: "a field is not valid",
+}
+#: The status that goes with a code, for errors that arrive as a success (Annex page 3).
+_STATUS_OF_CODE = {UNKNOWN_ROUTE: 404, NOT_AUTHORISED: 401, "AC1004": 400, NO_DATA: 404, EXISTS: 409}
+
+
+class _Error(msgspec.Struct):
+    code: str | int | None = msgspec.field(default=None, name="errorCode")
+
+
+def error_code(content: bytes) -> str | None:
+    """The code in a reply, empty where there is none; None for a reply that is no JSON object."""
+    try:
+        code = msgspec.json.decode(content, type=_Error).code
+    except msgspec.MsgspecError:
+        return None
+    return "" if code is None else str(code)
+
+
+def explain(response: requests.Response, route: str) -> ConnectorError:
+    """The error for a refusal of ``route`` (``PATCH /users/{id}``, without the id, which may be an e-mail address)."""
+    code = error_code(response.content)
+    status = response.status_code
+    if requests.codes.ok <= status < requests.codes.multiple_choices:
+        status = _STATUS_OF_CODE.get(code or "", status)
+    return _table(status, code, route)
+
+
+def _table(status: int, code: str | None, route: str) -> ConnectorError:
+    facts = f"{status} {code}" if code else str(status)
+    if status == requests.codes.unauthorized:
+        return SettingError(
+            "secret_key",
+            f"Annex Cloud does not accept the request's signature ({facts}); check `site_id` and `site_name`, too.",
+        )
+    # ASSUMPTION (Annex page 3): AC1001 means that the route is unknown. What has no code is not from the API: taken for
+    # a member that does not exist, it would make a wrong address look like a run with nothing to do.
+    no_api = status == requests.codes.not_found and (not code or code == UNKNOWN_ROUTE)
+    if no_api or requests.codes.multiple_choices <= status < requests.codes.bad_request:
+        return SettingError("base_url", f"there is no Loyalty API 3.0 at this address ({route} answered {facts}).")
+    if status in _MEANING_OF_STATUS:
+        meaning = _MEANING.get(code or "") or _MEANING_OF_STATUS[status]
+        return RowError(f"Annex Cloud refused {route}: {meaning} ({facts}).", status=status, code=code or "")
+    return ServiceError(f"Annex Cloud refused {route} ({facts}).", status=status, code=code or "")

@@ -1,0 +1,122 @@
+"""Values of a member's fields: as the API wants them, and when two of them are the same (Annex pages 3, 5.1)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import re
+from typing import Any
+
+OPT_IN = "optInStatus"
+OPT_IN_DATE = "optInDate"
+YES, NO = "YES", "NO"
+
+#: Documented, as far as the lists can be read (Annex page 5.1); a site may know more.
+KNOWN = frozenset(
+    {
+        "id",
+        "email",
+        "firstName",
+        "lastName",
+        OPT_IN,
+        OPT_IN_DATE,
+        "status",
+        "phone",
+        "birthDate",
+        "anniversaryDate",
+        "userProfileImageUrl",
+        "zipCode",
+    }
+)
+_DATES = frozenset({"birthDate", "anniversaryDate"})
+_TIMES = frozenset({OPT_IN_DATE})
+
+_TRUE = frozenset({"yes", "true", "1", "y"})
+_FALSE = frozenset({"no", "false", "0", "n"})
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.DOTALL)
+
+
+def yes_or_no(value: Any) -> bool | None:
+    """A yes/no value of any usual spelling; None for an empty one.
+
+    Raises:
+        ValueError: it is neither yes nor no.
+    """
+    text = plain(value).casefold()
+    if not text:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise ValueError("is neither yes nor no")
+
+
+def plain(value: Any) -> str:
+    """A value as text; empty for None.
+
+    Raises:
+        ValueError: it is a list or an object.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (int, float, decimal.Decimal)):
+        return format(decimal.Decimal(str(value)), "f")
+    raise ValueError("is no text, number, date or yes/no")
+
+
+def to_field(name: str, value: Any) -> str:
+    """A value as the field wants it; all fields are texts on the wire (Annex page 5.1). Empty for an empty value.
+
+    Raises:
+        ValueError: it does not suit the field. The message says why, without the value.
+    """
+    text = plain(value)
+    if not text:
+        return ""
+    if name == OPT_IN:
+        return YES if yes_or_no(value) else NO
+    if name in _DATES:
+        return _date(text)
+    if name in _TIMES:
+        return moment(text).strftime("%Y-%m-%dT%H:%M:%S+0000")
+    return text
+
+
+def same(name: str, wanted: str, current: Any) -> bool:
+    """Whether a field need not be written: ``current`` comes from the service, whose types drift (Annex page 3)."""
+    try:
+        shown = to_field(name, current)
+        if isinstance(current, (int, float, decimal.Decimal)) and not isinstance(current, bool):
+            # A service that sends a postal code as a number has lost its zeros.
+            return decimal.Decimal(wanted) == decimal.Decimal(str(current))
+    except (ValueError, decimal.InvalidOperation):
+        return False
+    return shown.casefold() == wanted.casefold() if name == "email" else shown == wanted
+
+
+def _date(text: str) -> str:
+    match = _DATE.fullmatch(text)
+    try:
+        return dt.date.fromisoformat(match[1] if match else "").isoformat()
+    except ValueError:
+        raise ValueError("is not a date (yyyy-MM-dd)") from None
+
+
+def moment(text: str) -> dt.datetime:
+    """A date and time in any of the service's forms (Annex page 3), in UTC and to the second.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # Python 3.10 reads neither `Z` nor zones without a colon.
+    text = re.sub(r"([+-]\d{2})(\d{2})$", r"\1:\2", re.sub(r"[zZ]$", "+00:00", text))
+    text = re.sub(r"\.\d+", "", text)
+    try:
+        read = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is not a date and time (ISO 8601)") from None
+    utc = dt.timezone.utc
+    return read.replace(tzinfo=utc) if read.tzinfo is None else read.astimezone(utc)

@@ -1,0 +1,187 @@
+"""Columns of a stream to fields of a member."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from annex_d365.annexcloud.fields import KNOWN, plain, to_field, yes_or_no
+from annex_d365.annexcloud.members import EXTENDED
+from annex_d365.errors import RowError, SettingError
+from target_annex.presets import PRESETS
+from target_annex.settings import DEFAULT_MEMBER_ID_COLUMN, MemberRules
+
+logger = logging.getLogger(__name__)
+
+#: Dataverse: 1 is inactive.
+STATE_COLUMN = "statecode"
+INACTIVE = "1"
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What one row says of a member.
+
+    Attributes:
+        key: what tells the row apart at its source, for messages.
+        member_id: the member id that the source knows, or empty.
+        email: or empty.
+        fields: by API name, as the API wants them; empty texts for empty columns.
+        wants_enrolment: what the flag column says.
+        inactive: at the source.
+    """
+
+    key: str
+    member_id: str = field(repr=False)
+    email: str = field(repr=False)
+    fields: Mapping[str, str] = field(repr=False)
+    wants_enrolment: bool = False
+    inactive: bool = False
+
+
+@dataclass(frozen=True)
+class MemberMapping:
+    """How rows of one stream become members.
+
+    Attributes:
+        stream: its name.
+        key: columns that tell rows apart.
+        id_column: with the member id, or None.
+        fields: API field -> column, without ``id``.
+        creates: whether the mode allows to create a member.
+        clear_nulls: whether an empty column empties the field.
+        flag_column: asks for enrolment, or None.
+    """
+
+    stream: str
+    key: Sequence[str]
+    id_column: str | None
+    fields: Mapping[str, str]
+    creates: bool
+    clear_nulls: bool
+    flag_column: str | None
+
+    def contact(self, record: Mapping[str, Any]) -> Contact:
+        """What a record says.
+
+        Raises:
+            RowError: a value does not suit its field, which is named.
+        """
+        values = {name: self._value(name, column, record) for name, column in self.fields.items() if column in record}
+        return Contact(
+            key=self.row_key(record),
+            member_id=self._value("id", self.id_column, record) if self.id_column else "",
+            email=values.get("email", ""),
+            fields=values,
+            wants_enrolment=bool(self.flag_column and _cell(yes_or_no, self.flag_column, record)),
+            inactive=_cell(plain, STATE_COLUMN, record) == INACTIVE,
+        )
+
+    def row_key(self, record: Mapping[str, Any]) -> str:
+        """The row's key as one text."""
+        return ", ".join(_cell(plain, column, record) for column in self.key)
+
+    @staticmethod
+    def _value(name: str, column: str, record: Mapping[str, Any]) -> str:
+        return str(_cell(lambda value: to_field(name, value), column, record))
+
+
+def _cell(read: Any, column: str, record: Mapping[str, Any]) -> Any:
+    try:
+        return read(record.get(column))
+    except ValueError as error:
+        raise RowError(f"column `{column}` {error}") from None
+
+
+def member_mapping(
+    stream: str,
+    destination: str,
+    entry: Mapping[str, Any],
+    rules: MemberRules,
+    *,
+    columns: Collection[str],
+    key_properties: Sequence[str],
+) -> MemberMapping:
+    """The mapping of one stream.
+
+    Args:
+        stream: its name.
+        destination: the setting.
+        entry: its part of the setting `streams`.
+        rules: for members.
+        columns: of its schema.
+        key_properties: of its schema.
+
+    Raises:
+        SettingError: a column that is mapped is not there, or nothing says who the member is.
+    """
+    preset = PRESETS.get((destination, stream))
+    setting = f"streams.{stream}"
+    if "fields" in entry:
+        fields = dict(entry["fields"])
+        for name, column in fields.items():
+            _check_field(stream, name)
+            _require(column, columns, f"{setting}.fields", stream)
+    else:
+        fields = {name: column for name, column in (preset.fields if preset else {}).items() if column in columns}
+    key = [entry["key"]] if entry.get("key") else list(key_properties)
+    if not key:
+        raise SettingError(f"{setting}.key", f"stream {stream} has no key; name the column that tells its rows apart.")
+    for column in key:
+        _require(column, columns, f"{setting}.key", stream)
+    id_column = fields.pop("id", None)
+    if id_column is None and (rules.member_id_column in columns or rules.member_id_column != DEFAULT_MEMBER_ID_COLUMN):
+        # Only the default may be missing: a column that was named is wanted.
+        _require(rules.member_id_column, columns, "member_id_column", stream)
+        id_column = rules.member_id_column
+    if id_column is None and "email" not in fields:
+        raise SettingError(
+            "member_id_column",
+            f"stream {stream} has no column `{rules.member_id_column}` and none for `email`, so that its "
+            "members cannot be told.",
+        )
+    flagged = rules.enrol == "flagged"
+    if flagged:
+        _require(rules.enrol_flag_column, columns, "enrol_flag_column", stream)
+    return MemberMapping(
+        stream=stream,
+        key=key,
+        id_column=id_column,
+        fields=fields,
+        creates=entry.get("mode") != "update",
+        clear_nulls=bool(entry.get("clear_nulls")),
+        flag_column=rules.enrol_flag_column if flagged else None,
+    )
+
+
+def object_of(stream: str, destination: str, streams: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the rows of a stream become.
+
+    Raises:
+        SettingError: nothing says so.
+    """
+    preset = PRESETS.get((destination, stream))
+    target = streams.get(stream, {}).get("object") or (preset.object if preset else None)
+    if target:
+        return str(target)
+    known = sorted({name for side, name in PRESETS if side == destination} | set(streams))
+    raise SettingError(
+        "streams",
+        f"stream {stream} is not known (known: {', '.join(known)}). Say what it becomes, such as `streams: {{{stream}: "
+        "{object: members, fields: {email: <column>}}}`, or leave it out in the tap.",
+    )
+
+
+def _require(column: str, columns: Collection[str], setting: str, stream: str) -> None:
+    if column not in columns:
+        raise SettingError(setting, f"stream {stream} has no column `{column}`.")
+
+
+def _check_field(stream: str, name: str) -> None:
+    outer, dot, inner = name.partition(".")
+    if dot and (outer != EXTENDED or not inner):
+        raise SettingError(f"streams.{stream}.fields", f"`{name}` is no field; only `{EXTENDED}.<name>` has a dot.")
+    if not dot and name not in KNOWN:
+        logger.warning("Stream %s: `%s` is no documented field of a member; it is sent all the same.", stream, name)

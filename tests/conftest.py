@@ -1,0 +1,37 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+from support import LOGIN, ORGANISATION, Reroute, shared_sandbox
+
+from annex_d365 import http
+
+# Machines that run tests are shared: a slow example is no fault.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
+
+
+@pytest.fixture
+def sandbox():
+    """The shared sandbox, as seeded."""
+    sandbox = shared_sandbox()
+    sandbox.control.reset()
+    return sandbox
+
+
+@pytest.fixture
+def rerouted(sandbox, monkeypatch):
+    """The sandbox, which answers as the real hosts."""
+    real = http.new_session
+
+    def session(ca_bundle):
+        made = real(ca_bundle)
+        made.trust_env = False
+        for origin in (ORGANISATION, "https://annex.crm4.dynamics.com", "https://annex.crm5.dynamics.com", LOGIN):
+            made.mount(origin, Reroute(sandbox.info["http_url"]))
+        return made
+
+    monkeypatch.setattr(http, "new_session", session)
+    return sandbox

@@ -1,0 +1,312 @@
+"""Runs as a user sees them: what is emitted, logged and survived. Against the sandbox."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from loyalty import contact, guid, lines, load, load_rows, record, schema, state
+from support import ROOT, run_cli
+
+from annex_d365.errors import ConnectorError, OutageError, SettingError
+from target_annex.target import TargetAnnex, TargetD365
+
+
+@pytest.fixture
+def process(site):
+    """Starts the target as a process, with a pipe to each of its ends."""
+    started = []
+
+    def start(config):
+        path = site.directory / "config.json"
+        path.write_text(json.dumps(config))
+        command = [sys.executable, "-W", "ignore", "-m", "target_annex", "--config", str(path)]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen(command, text=True, cwd=site.directory, env={"PYTHONPATH": str(ROOT)}, **pipes))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.communicate()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr("annex_d365.http.MAX_PAUSE_SECONDS", 0.02)
+
+
+def wait_until_it_reads(running):
+    while "Skipping parse" not in running.stderr.readline():
+        assert running.poll() is None
+    time.sleep(0.4)
+
+
+def enrolling(site, **more):
+    return site.config(enrol="all", **more)
+
+
+def test_throttling_is_waited_out(site):
+    site.fault(route="/users", kind="status", status=429, retry_after=1, count=1)
+    started = time.monotonic()
+    load_rows(enrolling(site), [contact(1)])
+    assert time.monotonic() - started >= 1
+    assert "person.1@example.org" in site.ids()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "drop"},
+        {"kind": "truncate"},
+        {"kind": "html", "status": 502},
+        {"kind": "html", "status": 200},
+    ],
+)
+@pytest.mark.usefixtures("short_pauses")
+def test_a_passing_fault_is_survived(site, fault):
+    site.fault(route="/users", count=1, **fault)
+    load_rows(enrolling(site), [contact(1)])
+    assert "person.1@example.org" in site.ids()
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_lost_reply_enrols_once(site):
+    before = len(site.ids())
+    site.fault(route="/users$", method="POST", kind="lost_reply", count=1)
+    load_rows(enrolling(site), [contact(1)])
+    assert len(site.ids()) == before + 1
+    assert site.member("person.1@example.org")["optInStatus"] == "NO"
+    assert site.rejects() == []
+
+
+def test_a_dead_service_ends_the_run_with_the_state_of_what_is_written(site, monkeypatch):
+    monkeypatch.setattr("annex_d365.http.MAX_TRIES", 2)
+    site.fault(route="/users", kind="status", status=503, retry_after=0, after=3)
+    messages = [schema(), record(contact(1)), state(1), record(contact(2)), state(2)]
+    with pytest.raises(OutageError):
+        load(enrolling(site, batch_size_rows=1), messages)
+    assert site.rejects() == []
+
+
+def test_a_refused_signature_names_the_setting(site):
+    with pytest.raises(SettingError) as error:
+        load_rows(site.config(secret_key="another-secret-marker"), [contact(1)])
+    assert error.value.setting == "secret_key"
+    assert "marker" not in str(error.value)
+
+
+def test_a_wrong_address_names_the_setting(site):
+    config = site.config(base_url=site.sandbox.info["url"] + "/api/2.0")
+    with pytest.raises(SettingError) as error:
+        load_rows(config, [contact(1)])
+    assert error.value.setting == "base_url"
+
+
+@pytest.mark.parametrize("setting", ["site_id", "site_name", "secret_key"])
+def test_what_annex_cloud_needs_is_asked_for_at_the_start(site, setting):
+    with pytest.raises(SettingError, match=f"Setting `{setting}`: is required"):
+        TargetAnnex(config=site.config(**{setting: None}))
+
+
+def test_dynamics_is_reserved(site):
+    done = run_cli("target_annex", config={"destination": "d365"}, directory=site.directory)
+    assert done.returncode == 1
+    assert "writing into Dynamics 365 is not part of this version" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_target_d365_is_the_same_target_with_its_destination_fixed(site):
+    code = "from target_annex.__main__ import main_d365; main_d365()"
+    command = [sys.executable, "-W", "ignore", "-c", code, "--config", "ENV"]
+    environment = {"PYTHONPATH": str(ROOT), "TARGET_D365_ENROL": "everybody"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=site.directory)
+    assert done.returncode == 1
+    assert "Setting `enrol`: must be one of existing, flagged, all." in done.stderr
+    with pytest.raises(SettingError) as error:
+        TargetD365(config={})
+    assert error.value.setting == "destination"
+    assert TargetD365.name == "target-d365"
+
+
+def test_a_failed_run_reports_too(site):
+    rows = [contact(1), contact(2, emailaddress1="no address")]
+    stdin = lines([schema(), *map(record, rows), state(2)])
+    config = enrolling(site, on_error="fail")
+    done = run_cli("target_annex", config=config, directory=site.directory, stdin=stdin)
+    assert done.returncode == 1
+    assert "1 rejected" in done.stderr
+    assert "Annex Cloud: " in done.stderr
+    assert done.stdout == ""
+
+
+MARKED = {
+    "emailaddress1": "marker.address@example.org",
+    "firstname": "MarkerFirst",
+    "lastname": "MarkerLast",
+    "mobilephone": "+99-marker-phone",
+    "cr0dd_loyaltyid": "MARKER-MEMBER-ID",
+}
+
+
+KEYED = {"keyed": {"object": "members", "fields": {"email": "emailaddress1"}}}
+
+
+def marked_input():
+    return [
+        schema(),
+        record(contact(1, **MARKED)),
+        record(contact(2, **{**MARKED, "emailaddress1": "marker no address"})),
+        record(contact(3, **{**MARKED, "birthdate": "marker-date"})),
+        record(contact(4, **{**MARKED, "firstname": "MarkerFirst" * 10})),
+        record(contact(5, **{**MARKED, "lastname": ["MarkerLast"]})),
+        {**schema(key=["emailaddress1"]), "stream": "keyed"},
+        record(contact(6, **{**MARKED, "firstname": 4}), "keyed"),
+        state("MarkerState"),
+    ]
+
+
+def test_nothing_personal_and_no_secret_is_logged(site):
+    site.fault(route="/users", kind="status", status=503, retry_after=0, count=1)
+    config = enrolling(site, batch_size_rows=1, streams=KEYED)
+    stdin = lines(marked_input())
+    done = run_cli("target_annex", config=config, directory=site.directory, stdin=stdin, TARGET_ANNEX_LOGLEVEL="DEBUG")
+    assert done.returncode == 0
+    assert "rejected" in done.stderr
+    assert "marker" not in done.stderr.lower()
+    assert config["secret_key"] not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        '{"type": "RECORD", "stream": "contacts"}',
+        '{"type": "RECORD", "stream": "contacts", "record": ["MarkerFirst"]}',
+        '{"kind": "MarkerFirst"}',
+        '{"type": "MarkerFirst"}',
+        '["MarkerFirst"]',
+        '{"type": "RECORD", "record": {"firstname": "MarkerFirst"',
+        '{"type": "BATCH", "stream": "contacts", "MarkerFirst": 1}',
+    ],
+)
+def test_a_line_that_is_no_message_ends_the_run_and_is_not_quoted(site, caplog, end):
+    caplog.set_level("DEBUG")
+    target = TargetAnnex(config=enrolling(site, streams=KEYED))
+    with pytest.raises(ConnectorError) as error:
+        target.listen(io.StringIO(lines(marked_input()) + end))
+    assert "marker" not in (str(error.value) + caplog.text).lower()
+    assert type(error.value) is ConnectorError
+
+
+def test_kill_9_in_the_middle_loses_nothing(site, process):
+    rows = [contact(number, cr0dd_loyaltyid=f"N{number}") for number in range(120)]
+    rows[50]["emailaddress1"] = "no address"
+    messages = [schema()]
+    for number, row in enumerate(rows):
+        messages.append(record(row))
+        if number % 10 == 9:
+            messages.append(state(number + 1))
+    config = enrolling(site, batch_size_rows=10)
+    site.fault(route="/users", kind="latency", seconds=0.02)
+    running = process(config)
+    running.stdin.write(lines(messages[:80]))
+    running.stdin.flush()
+    emitted = json.loads(running.stdout.readline())
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    rest = running.stdout.read()
+    if rest.strip():
+        emitted = json.loads(rest.splitlines()[-1])
+    done = emitted["at"]
+    assert 0 < done < len(rows)
+    covered = {f"N{number}" for number in range(done)} - {"N50"}
+    assert covered <= site.ids(), "a STATE came too early"
+    site.sandbox.faults.clear()
+    start = messages.index(state(done)) + 1
+    assert load(config, [schema(), *messages[start:]])[-1] == {"at": 120}
+    assert {f"N{number}" for number in range(120)} - site.ids() == {"N50"}
+    assert guid(50) in {each["record"]["contactid"] for each in site.rejects() if each["type"] == "RECORD"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_finishes_what_was_read(site, process, number, code):
+    running = process(enrolling(site))
+    running.stdin.write(lines([schema(), record(contact(1)), record(contact(2)), state(2), record(contact(3))]))
+    running.stdin.flush()
+    wait_until_it_reads(running)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert json.loads(out.splitlines()[-1]) == {"at": 2}
+    assert {f"person.{each}@example.org" for each in (1, 2, 3)} <= site.ids()
+    assert "3 created" in err
+    assert "Traceback" not in err
+
+
+def test_a_signal_in_the_middle_of_a_batch_waits_for_its_end(site, process):
+    site.fault(route="/users", kind="latency", seconds=0.15)
+    running = process(enrolling(site, batch_size_rows=2, max_parallel_requests=1))
+    messages = [schema(), record(contact(1)), record(contact(2)), state(2), *(record(contact(n)) for n in range(3, 40))]
+    running.stdin.write(lines(messages))
+    running.stdin.flush()
+    while not site.log():
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert {"person.1@example.org", "person.2@example.org"} <= site.ids()
+    assert "person.39@example.org" not in site.ids()
+    assert out.splitlines() in ([], ['{"at":2}'])
+    assert "Traceback" not in err
+
+
+def test_the_second_signal_ends_at_once(site, process):
+    site.fault(route="/users", kind="latency", seconds=2)
+    running = process(enrolling(site, batch_size_rows=1))
+    running.stdin.write(lines([schema(), record(contact(1))]))
+    running.stdin.flush()
+    wait_until_it_reads(running)
+    running.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    started = time.monotonic()
+    running.send_signal(signal.SIGTERM)
+    running.wait(10)
+    assert time.monotonic() - started < 1
+    assert running.returncode == 143
+    assert running.stdout.read() == ""
+    while not site.log():  # the sandbox is still busy with the request
+        time.sleep(0.05)
+
+
+def test_streams_are_written_one_after_the_other(site):
+    columns = {"id": {"type": "string"}, "mail": {"type": "string"}}
+    streams = {"people": {"object": "members", "fields": {"id": "id", "email": "mail"}}}
+    messages = [
+        schema(),
+        schema("people", columns, ["id"]),
+        record(contact(1, cr0dd_loyaltyid="N1")),
+        record({"id": "N2", "mail": "person.2@example.org"}, "people"),
+        state(2),
+    ]
+    site.fault(route="/users", kind="latency", seconds=0.05)
+    load(enrolling(site, streams=streams), messages)
+    assert {"N1", "N2"} <= site.ids()
+    assert [each[:2] for each in site.log()] == [
+        ("GET", "/users/N1"),
+        ("POST", "/users"),
+        ("GET", "/users/N2"),
+        ("POST", "/users"),
+    ]
+
+
+def test_an_empty_setting_is_one_that_was_not_made(site):
+    nothing = dict.fromkeys(("enrol", "streams", "max_parallel_requests", "max_reject_percent", "on_error"))
+    before = site.ids()
+    assert load_rows(site.config(**nothing), [contact(1)]) == [{"at": 1}]
+    assert site.ids() == before

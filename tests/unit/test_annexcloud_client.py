@@ -1,0 +1,261 @@
+"""Calls to the Loyalty API: what is sent, signed and understood. The service is an adapter of requests."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import json
+import time
+from urllib.parse import unquote
+
+import jwt
+import pytest
+import requests
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from requests.adapters import BaseAdapter
+
+from annex_d365.annexcloud.client import AnnexCloud, path_segment
+from annex_d365.annexcloud.members import Member, Members, nested
+from annex_d365.annexcloud.token import Credentials, hmac_claim
+from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+
+SECRET = "secret-marker-0123456789-0123456789"
+
+
+class Service(BaseAdapter):
+    """Answers with the replies that it is given, the last one for ever."""
+
+    def __init__(self):
+        super().__init__()
+        self.replies = [(200, {})]
+        self.requests = []
+
+    def send(self, request, **kwargs):
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        status, body, *headers = reply
+        response = requests.Response()
+        response.status_code = status
+        response.headers.update(headers[0] if headers else {})
+        response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response.request = request
+        response.url = request.url
+        return response
+
+    def close(self):
+        pass
+
+    @property
+    def bodies(self):
+        return [json.loads(request.body) for request in self.requests if request.body]
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def annex(service, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    annex = AnnexCloud("https://annex.example/api/3.0/", Credentials("4711", "shop", SECRET))
+    annex.http.session.mount("https://", service)
+    return annex
+
+
+@pytest.fixture
+def members(annex):
+    return Members(annex)
+
+
+def hmac_of(request: requests.PreparedRequest) -> str:
+    token = request.headers["Authorization"].removeprefix("Bearer ")
+    return str(jwt.decode(token, SECRET, algorithms=["HS256"])["hmac"])
+
+
+def test_a_get_signs_the_identifier(members, service):
+    members.get("a/b@example.com")
+    (request,) = service.requests
+    assert (request.method, request.url) == ("GET", "https://annex.example/api/3.0/users/a%2Fb%40example.com")
+    assert request.headers["Content-Type"] == "application/json"
+    assert hmac_of(request) == hmac_claim(SECRET, b'"a/b@example.com"')
+
+
+def test_what_has_a_body_signs_its_very_bytes(members, service):
+    members.create("x1", {"firstName": "Zoë"})
+    members.update(Member("x1"), {"firstName": "Zoë"})
+    for request in service.requests:
+        assert hmac_of(request) == hmac_claim(SECRET, request.body)
+    assert [request.method for request in service.requests] == ["POST", "PATCH"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(member_id=st.text(min_size=1))
+def test_any_id_is_one_segment_of_the_path(annex, service, member_id):
+    assume(member_id not in {".", ".."})
+    try:
+        member_id.encode()
+    except UnicodeEncodeError:
+        assume(False)
+    service.requests.clear()
+    annex.get("users", member_id)
+    (request,) = service.requests
+    path = request.url.removeprefix("https://annex.example/api/3.0/users/")
+    assert "/" not in path
+    assert "?" not in path
+    assert "#" not in path
+    assert unquote(path) == member_id
+    assert hmac_of(request) == hmac_claim(SECRET, json.dumps(member_id, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("member_id", ["", ".", ".."])
+def test_ids_that_no_path_can_hold_reject_the_row(member_id):
+    with pytest.raises(RowError):
+        path_segment(member_id)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "x1", "firstName": "Ana", "zipCode": 1234},
+        {"Data": {"id": "x1", "firstName": "Ana", "zipCode": "1234"}},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_member_in_any_envelope(members, service, status, body):
+    service.replies = [(status, body)]
+    member = members.get("x1")
+    assert member.id == "x1"
+    assert member.value("firstName") == "Ana"
+    assert member.value("missing") is None
+
+
+def test_ids_that_are_numbers(members, service):
+    service.replies = [(200, {"id": 17})]
+    assert members.get("17").id == "17"
+
+
+def test_the_answer_names_the_real_id(members, service):
+    service.replies = [(200, {"id": "M7", "email": "ana@example.com"})]
+    assert members.get("ana@example.com").id == "M7"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (404, {"errorCode": "AC1005", "errorMessage": "no data"}),
+        (400, {"errorCode": "AC1005"}),
+        (404, {"errorCode": "AC1099"}),
+        (200, {"errorCode": "AC1005"}),
+    ],
+)
+def test_no_such_member(members, service, reply):
+    service.replies = [reply]
+    assert members.get("x1") is None
+    assert members.find_by_email("ana@example.com") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"siteId": "1", "records": 1, "userDetail": [{"id": "x1", "email": "Ana@example.com"}]},
+        {"userDetail": {"id": "x1", "email": "ana@example.com"}},
+        {"Data": {"userDetail": [{"id": "x1"}]}},
+        {"Data": [{"id": "x1", "email": "ana@example.com"}]},
+        [{"id": "x1", "email": "ana@example.com"}],
+        {"id": "x1", "email": "ana@example.com"},
+        {"userDetail": [{"id": "x1", "email": "ana@example.com"}, {"id": "x1", "email": "ana@example.com"}]},
+        {"userDetail": [{"id": "x1", "email": "ana@example.com"}, {"id": "x2", "email": "anna@example.com"}]},
+    ],
+)
+def test_a_search_in_any_shape(members, service, body):
+    service.replies = [(200, body)]
+    assert [member.id for member in members.find_by_email("ana@example.com")] == ["x1"]
+    assert service.bodies == [{"dataSearch": {"email": "ana@example.com"}}]
+
+
+def test_a_search_answer_of_no_known_shape_stops_the_run(members, service):
+    service.replies = [(200, "fine")]
+    with pytest.raises(ServiceError, match="no known shape") as error:
+        members.find_by_email("ana@example.com")
+    assert not isinstance(error.value, RowError)
+
+
+def test_create_and_update_send_nested_fields(members, service):
+    members.create("x1", {"firstName": "Ana", "extendedAttribute.size": "42"})
+    members.update(
+        Member("x1", {"extendedAttribute": {"size": "41", "colour": "red"}}), {"extendedAttribute.size": "42"}
+    )
+    assert service.bodies == [
+        {"id": "x1", "firstName": "Ana", "extendedAttribute": {"size": "42"}},
+        {"id": "x1", "extendedAttribute": {"size": "42", "colour": "red"}},
+    ]
+    assert nested({}) == {}
+
+
+def test_an_empty_answer_to_a_write_is_a_success(members, service):
+    service.replies = [(204, b"")]
+    members.update(Member("x1"), {"firstName": "Ana"})
+
+
+MEMBER_MARKER = "Müller-marker"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        ((400, {"errorCode": "AC1004"}), RowError, "a required field is missing (400 AC1004)"),
+        ((400, {"errorCode": "AC1007", "errorMessage": MEMBER_MARKER}), RowError, "not valid (400 AC1007)"),
+        ((422, {}), RowError, "not valid (422)"),
+        ((404, {"errorCode": "AC1005"}), RowError, "PATCH /users/{id}: it has no such data (404 AC1005)"),
+        ((409, {"errorCode": "AC1006"}), RowError, "exists already (409 AC1006)"),
+        ((200, {"errorCode": "AC1006"}), RowError, "exists already (409 AC1006)"),
+        ((404, {"errorCode": "AC1001"}), SettingError, "Setting `base_url`"),
+        ((404, b"<html>not here</html>"), SettingError, "Setting `base_url`"),
+        ((404, {"error": "not here"}), SettingError, "Setting `base_url`"),
+        ((302, b""), SettingError, "Setting `base_url`"),
+        ((401, {"errorCode": "AC1002", "errorMessage": MEMBER_MARKER}), SettingError, "Setting `secret_key`"),
+        ((200, {"errorCode": "AC1002"}), SettingError, "`site_id` and `site_name`"),
+        ((403, {"errorCode": "AC1002"}), ServiceError, "(403 AC1002)"),
+        ((200, {"errorCode": "AC4711"}), ServiceError, "(200 AC4711)"),
+    ],
+)
+def test_the_table_of_errors(members, service, reply, kind, words):
+    service.replies = [reply]
+    with pytest.raises(kind) as error:
+        members.update(Member("ana@example.com"), {"firstName": MEMBER_MARKER})
+    assert type(error.value) is kind
+    assert words in str(error.value)
+    for secret in (MEMBER_MARKER, "ana@example.com", SECRET, "html"):
+        assert secret not in str(error.value)
+
+
+def test_create_is_sent_again_after_a_lost_reply(members, service):
+    service.replies = [(503, {}), (409, {"errorCode": "AC1006"})]
+    with pytest.raises(RowError) as error:
+        members.create("x1", {})
+    assert error.value.status == 409
+    assert [request.method for request in service.requests] == ["POST", "POST"]
+
+
+def test_a_wrong_clock_is_set_once_for_all_calls(members, service):
+    date = {"Date": email.utils.formatdate(time.time() + 7200, usegmt=True)}
+    service.replies = [(401, {"errorCode": "AC1002"}, date), (200, {"id": "x1"})]
+    assert members.get("x1").id == "x1"
+    members.get("x1")
+    assert len(service.requests) == 3
+
+
+def test_a_real_401_names_the_setting_after_one_try(members, service):
+    service.replies = [(401, {"errorCode": "AC1002"}, {"Date": email.utils.formatdate(time.time(), usegmt=True)})]
+    with pytest.raises(SettingError):
+        members.get("x1")
+    assert len(service.requests) == 1
+
+
+def test_an_answer_that_is_no_json_is_an_outage(members, service):
+    service.replies = [(200, b"<html>" + base64.b64encode(b"x") + b"</html>")]
+    with pytest.raises(OutageError):
+        members.get("x1")
+    assert len(service.requests) > 1
