@@ -1,0 +1,35 @@
+"""What is written from the code is what the code says now."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from support import ROOT
+
+spec = importlib.util.spec_from_file_location("tables", ROOT / "scripts" / "tables.py")
+tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    return {path.name: text for path, text in tables.current().items()}
+
+
+@pytest.mark.parametrize("name", ["README.md", "meltano.yml"])
+def test_tables_are_current(wanted, name):
+    assert (ROOT / name).read_text(encoding="utf-8") == wanted[name], "stale; run `make docs`"
+
+
+@pytest.mark.parametrize("plugin", tables.PLUGINS)
+def test_secrets_are_sensitive(plugin):
+    """What looks like a secret is declared as one, and so is masked by Meltano."""
+    for name, rule in tables.settings_of(plugin).items():
+        looks_secret = any(word in name for word in ("secret", "password"))
+        assert bool(rule.get("secret")) == looks_secret, name
+
+
+def test_a_missing_mark_is_told():
+    with pytest.raises(ValueError, match="not found"):
+        tables.between("text", "<!-- a -->", "<!-- b -->", iter(["x"]))

@@ -1,0 +1,39 @@
+"""`meltano run`, end to end: what `make demo` shows, and what must be true of it."""
+
+from __future__ import annotations
+
+import pytest
+from support import ROOT
+
+from annex_d365_sandbox.demo import Demo, show
+from annex_d365_sandbox.sandbox import Sandbox
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with Sandbox(directory=tmp_path / "sandbox", port=0, contacts=200) as sandbox:
+        yield Demo(sandbox, tmp_path)
+
+
+def test_the_demo(demo, capsys):
+    show(demo)
+    said = capsys.readouterr().out
+    assert "exactly those five travelled" in said
+    assert "nothing was written twice" in said
+    contacts = {row["cr0dd_loyaltyid"]: row for row in demo.sandbox.organisation.rows("contact")}
+    for member in demo.sandbox.site.members():
+        if contact := contacts.get(member["id"]):
+            for field, column in (
+                ("lastName", "lastname"),
+                ("phone", "mobilephone"),
+                ("zipCode", "address1_postalcode"),
+            ):
+                assert contact[column] is None or member[field] == contact[column]
+
+
+def test_a_run_that_fails_says_so(demo):
+    demo.environment["TARGET_ANNEX_SECRET_KEY"] = "pl4nted-key"
+    with pytest.raises(Exception, match="exit code 1"):
+        demo.run()
+    assert demo.writes() == []
