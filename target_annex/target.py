@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
     """Writes Singer streams into Annex Cloud."""
 
     name = "target-annex"
-    config_jsonschema = CONFIG
+    config_jsonschema = deepcopy(CONFIG)  # the SDK adds its own settings in place
 
     def __init__(self, *, config: dict[str, Any] | None = None, **kwargs: Any) -> None:
         # An empty setting is one that was not made.
@@ -152,7 +153,7 @@ class TargetD365(TargetAnnex):
     """Reserved for writing Singer streams into Dynamics 365, which this version cannot do."""
 
     name = "target-d365"
-    config_jsonschema = CONFIG_D365
+    config_jsonschema = deepcopy(CONFIG_D365)
 
     def __init__(self, *, config: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(config={**(config or {}), "destination": D365}, **kwargs)
