@@ -27,6 +27,7 @@ class MembersSink(RowSink):
         self, target: TargetAnnex, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
+        target.report(stream_name)  # there is a line for a stream without rows, too
         rules = member_rules(target.config)
         mapping = member_mapping(
             stream_name,

@@ -50,6 +50,14 @@ def test_the_report_counts(site, caplog):
     assert "Annex Cloud: " in caplog.text
 
 
+def test_a_stream_without_rows_is_reported_too(site, caplog):
+    caplog.set_level("INFO")
+    target = TargetAnnex(config=site.config())
+    target.listen(io.StringIO(lines([schema()])))
+    target.log_report()
+    assert "contacts: 0 created, 0 updated, 0 unchanged, 0 skipped, 0 rejected" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("enrol", "enrolled"),
     [("existing", set()), ("flagged", {"N2", "person.4@example.org"}), ("all", {"N1", "N2", "person.4@example.org"})],
