@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ class Store:
             isolation_level=None,  # transactions begin where transaction() says, not at the first write
         )
         self.connection.row_factory = sqlite3.Row
+        weakref.finalize(self, self.connection.close)
         # Surviving a crash of the machine is not the sandbox's business; speed is.
         self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;")
 
