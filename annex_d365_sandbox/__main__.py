@@ -31,6 +31,13 @@ from annex_d365_sandbox.sandbox import Sandbox
 )
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same data.")
 @click.option(
+    "--extra-tables",
+    type=click.IntRange(0, 9999),
+    default=0,
+    show_default=True,
+    help="How many synthetic tables a fresh database has besides.",
+)
+@click.option(
     "--dir",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -38,12 +45,29 @@ from annex_d365_sandbox.sandbox import Sandbox
     show_default=True,
     help="Where the database, the certificate and sandbox.json live.",
 )
-def sandbox(*, port: int, http_port: int | None, contacts: int, segments_api: str, seed: int, directory: Path) -> None:
+def sandbox(
+    *,
+    port: int,
+    http_port: int | None,
+    contacts: int,
+    segments_api: str,
+    seed: int,
+    extra_tables: int,
+    directory: Path,
+) -> None:
     """Serve a local Dynamics 365 and Annex Cloud, until SIGINT or SIGTERM.
 
     Prints one line of JSON when ready: addresses, the certificate to trust, credentials.
     """
-    box = Sandbox(directory, port, http_port=http_port, contacts=contacts, segments_api=segments_api, seed=seed)
+    box = Sandbox(
+        directory,
+        port,
+        http_port=http_port,
+        contacts=contacts,
+        segments_api=segments_api,
+        seed=seed,
+        extra_tables=extra_tables,
+    )
     try:
         box.start()
     except OSError as error:

@@ -55,6 +55,7 @@ class Sandbox:
         contacts: how many contacts a fresh database is seeded with; half of them are members.
         segments_api: ``outbound``, ``journeys`` or ``both``; kept for the segment tables, which are not there yet.
         seed: the same seed gives the same rows.
+        extra_tables: how many synthetic tables a fresh organisation has beside the declared ones.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Sandbox:
         contacts: int = 2000,
         segments_api: str = "outbound",
         seed: int = 7,
+        extra_tables: int = 0,
     ) -> None:
         self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="sandbox-")
         self.directory = Path(directory or self._temporary.name).resolve()  # type: ignore[union-attr]
@@ -81,7 +83,7 @@ class Sandbox:
         )
         self.control = Control(self._store, self.clock, self.organisation, self.site)
         if self.control.seeded is None:
-            self.control.seed(Seed(contacts, seed))
+            self.control.seed(Seed(contacts, seed, extra_tables))
         listeners = {"https": Listener(port, certificates.server_context(self.directory))}
         if http_port is not None:
             listeners["http"] = Listener(http_port)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, CURRENCY_ID, USER_ID
 from annex_d365_sandbox.names import ODD_FIRST, ODD_LAST, Pool, pools
+from annex_d365_sandbox.specimens import plant_specimens
 
 if TYPE_CHECKING:
     from annex_d365_sandbox.annexcloud.models import Site
@@ -32,10 +33,11 @@ _RATE = 10**10
 
 @dataclass(frozen=True)
 class Seed:
-    """How many contacts, and which ones."""
+    """How many contacts, which ones, and how many synthetic tables."""
 
     contacts: int
     seed: int
+    extra_tables: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Customer:
 
 def plant(seed: Seed, organisation: Organisation, site: Site) -> None:
     """Fill an empty organisation and an empty site."""
+    organisation.have_extra_tables(seed.extra_tables)
     rng = random.Random(seed.seed)
     for table, rows in _base().items():
         organisation.put(table, rows)
@@ -62,6 +65,7 @@ def plant(seed: Seed, organisation: Organisation, site: Site) -> None:
             "cr0dd_loyaltyactivity",
             [_activity(rng, customer.contact) for customer in members if rng.random() < 0.1],  # noqa: PLR2004
         )
+    plant_specimens(rng, organisation)
 
 
 def customers(rng: random.Random, count: int, accounts: Sequence[str]) -> Iterator[Customer]:

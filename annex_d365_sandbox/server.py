@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
@@ -140,9 +140,8 @@ class Server:
                 return fault.reply(request)
             elif fault.kind == "drop":
                 return Reply(0)
-            elif fault.kind == "expired_token":
-                kept = {name: value for name, value in request.headers.items() if name != "authorization"}
-                request = replace(request, headers=kept)
+            else:
+                request = fault.disguised(request)
         return await self._run(self._answer, request)
 
     async def _run(self, call: Callable[[Request], Reply], request: Request) -> Reply:

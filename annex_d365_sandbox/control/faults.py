@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import re
 import threading
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from annex_d365_sandbox.wire import Reply, Request
 
-Kind = Literal["status", "latency", "drop", "truncate", "html", "lost_reply", "expired_token"]
+Kind = Literal["status", "latency", "drop", "truncate", "html", "lost_reply", "expired_token", "expired_delta_token"]
 
 _GATEWAY = "<html><head><title>{status}</title></head><body><h1>{status} - Gateway error</h1></body></html>"
+_DELTA_TOKEN = re.compile(r"((?:\$|%24)deltatoken=)[^&]*", re.IGNORECASE)
+_LONG_AGO = "0%2101%2f01%2f2000%2000%3a00%3a00"
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Fault:
     ``status`` answers with ``status``, ``code``, ``message`` and ``retry_after`` instead of the service; ``html`` with
     a gateway's page. ``latency`` waits ``seconds`` first. ``drop`` closes the connection before the service sees the
     request, ``lost_reply`` after it has done its work. ``truncate`` sends half of the body. ``expired_token`` makes the
-    service see no token.
+    service see no token, ``expired_delta_token`` a delta token from long ago; the latter hits only requests with one.
     """
 
     kind: Kind
@@ -51,6 +53,8 @@ class Fault:
 
     def fits(self, request: Request) -> bool:
         """Whether the request is on its route."""
+        if self.kind == "expired_delta_token" and not _DELTA_TOKEN.search(request.query):
+            return False
         return (self.method or request.method).upper() == request.method and bool(self._pattern.search(request.path))
 
     def strikes(self, chance: random.Random) -> bool:
@@ -64,6 +68,15 @@ class Fault:
             return False
         self.hits += 1
         return True
+
+    def disguised(self, request: Request) -> Request:
+        """The request as the service sees it."""
+        if self.kind == "expired_token":
+            kept = {name: value for name, value in request.headers.items() if name != "authorization"}
+            return replace(request, headers=kept)
+        if self.kind == "expired_delta_token":
+            return replace(request, query=_DELTA_TOKEN.sub(rf"\g<1>{_LONG_AGO}", request.query))
+        return request
 
     def reply(self, request: Request) -> Reply:
         """What the client gets instead of the service's answer, in the shape of that service."""

@@ -28,12 +28,16 @@ class Control:
         self.faults, self.limits, self.log = Faults(), Limits(clock), Log()
         with store.transaction() as db:
             db.execute("CREATE TABLE IF NOT EXISTS sandbox_seed (contacts INTEGER NOT NULL, seed INTEGER NOT NULL)")
+            if "extra_tables" not in [row["name"] for row in db.execute("PRAGMA table_info(sandbox_seed)")]:
+                db.execute("ALTER TABLE sandbox_seed ADD COLUMN extra_tables INTEGER NOT NULL DEFAULT 0")
+        if self.seeded:
+            organisation.have_extra_tables(self.seeded.extra_tables)
 
     @property
     def seeded(self) -> Seed | None:
         """With what the data was seeded; ``None`` before that."""
         with self._store.transaction() as db:
-            row = db.execute("SELECT contacts, seed FROM sandbox_seed").fetchone()
+            row = db.execute("SELECT contacts, seed, extra_tables FROM sandbox_seed").fetchone()
         return Seed(*row) if row else None
 
     def seed(self, seed: Seed) -> None:
@@ -42,7 +46,7 @@ class Control:
             self._organisation.reset()
             self._site.reset()
             db.execute("DELETE FROM sandbox_seed")
-            db.execute("INSERT INTO sandbox_seed VALUES (?, ?)", [seed.contacts, seed.seed])
+            db.execute("INSERT INTO sandbox_seed VALUES (?, ?, ?)", [seed.contacts, seed.seed, seed.extra_tables])
             plant(seed, self._organisation, self._site)
 
     def put_rows(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:

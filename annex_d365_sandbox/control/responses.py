@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from annex_d365_sandbox.control.models import Control
 from annex_d365_sandbox.seed import Seed
 from annex_d365_sandbox.wire import Reply, Request
+
+_SEED = tuple(field.name for field in fields(Seed))
 
 
 class Responses:
@@ -25,11 +28,10 @@ class Responses:
     def seed(self, request: Request, _parts: Mapping[str, str]) -> Reply:
         """New seeded data, or rows and members of one's own."""
         body = _object(request)
-        if unknown := body.keys() - {"contacts", "seed", "table", "rows", "members"}:
+        if unknown := body.keys() - {*_SEED, "table", "rows", "members"}:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-        if "contacts" in body or "seed" in body:
-            now = self._control.seeded or Seed(0, 0)
-            self._control.seed(Seed(int(body.get("contacts", now.contacts)), int(body.get("seed", now.seed))))
+        if changes := {name: int(body[name]) for name in _SEED if name in body}:
+            self._control.seed(replace(self._control.seeded or Seed(0, 0), **changes))
         if "rows" in body:
             self._control.put_rows(str(body.get("table", "")), body["rows"])
         if "members" in body:

@@ -80,15 +80,35 @@ def guid(name: str, **more: Any) -> Attribute:
     return Attribute(name, schema.GUID, **more)
 
 
+def bigint(name: str, **more: Any) -> Attribute:
+    """A whole number of 64 bits."""
+    return Attribute(name, schema.BIGINT, minimum=-(2**63), maximum=2**63 - 1, **more)
+
+
+def entity_name(name: str, **more: Any) -> Attribute:
+    """The logical name of a table."""
+    return Attribute(name, schema.ENTITY_NAME, **more)
+
+
+def total(name: str, of: tuple[str, ...], **more: Any) -> Attribute:
+    """A calculated column: the sum of whole numbers of the row."""
+    return integer(name, sum_of=of, **READ_ONLY, **more)
+
+
+def file(name: str, **more: Any) -> tuple[Attribute, Attribute]:
+    """A file: the id of its content, and its name (Dataverse page 2.5)."""
+    return Attribute(name, schema.FILE, **READ_ONLY, **more), text(f"{name}_name", 200, **READ_ONLY)
+
+
 def primary_id(name: str) -> Attribute:
     """The primary key; a client may give its own value when it creates a row."""
     return guid(name, updatable=False, required="SystemRequired")
 
 
-def image(name: str) -> tuple[Attribute, ...]:
+def image(name: str, **more: Any) -> tuple[Attribute, ...]:
     """An image with the three columns that tell of it (Dataverse page 2.5)."""
     return (
-        Attribute(name, schema.IMAGE),
+        Attribute(name, schema.IMAGE, **more),
         guid(f"{name}id", **READ_ONLY),
         Attribute(f"{name}_timestamp", schema.BIGINT, **READ_ONLY),
         text(f"{name}_url", 200, **READ_ONLY),
@@ -116,9 +136,19 @@ def standard(
 ) -> tuple[Attribute, ...]:
     """The columns that every table has; ``owned`` adds those of a row that belongs to a user."""
     audit = (
-        datetime("createdon", **READ_ONLY),
-        datetime("modifiedon", **READ_ONLY),
-        datetime("overriddencreatedon", updatable=False),
+        datetime(
+            "createdon",
+            schema_name="CreatedOn",
+            description="Date and time when the record was created.",
+            **READ_ONLY,
+        ),
+        datetime(
+            "modifiedon",
+            schema_name="ModifiedOn",
+            description="Date and time when the record was modified.",
+            **READ_ONLY,
+        ),
+        datetime("overriddencreatedon", updatable=False, label="Record Created On"),
         *(
             lookup(name, {"systemuser": name}, **READ_ONLY)
             for name in ("createdby", "modifiedby", "createdonbehalfby", "modifiedonbehalfby")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -10,6 +12,14 @@ from annex_d365_sandbox.dataverse import schema
 from annex_d365_sandbox.dataverse.schema import Attribute, Key, Option, Table
 
 _ENGLISH = 1033
+#: What the names of the organisation's own tables and columns begin with.
+PUBLISHER = "cr0dd_"
+#: Properties of subtypes that are the same for every column of the kind.
+_FIXED: dict[schema.Kind, dict[str, Any]] = {
+    schema.INTEGER: {"Format": "None"},
+    schema.IMAGE: {"MaxHeight": 144, "MaxWidth": 144, "MaxSizeInKB": 10_240, "CanStoreFullImage": True},
+    schema.FILE: {"MaxSizeInKB": 32_768},
+}
 
 
 def metadata_id(*names: str) -> str:
@@ -18,7 +28,9 @@ def metadata_id(*names: str) -> str:
 
 
 def label(text: str, *names: str) -> dict[str, Any]:
-    """A Label object with the one language of the sandbox."""
+    """A Label object with the one language of the sandbox; without text it has no labels at all."""
+    if not text:
+        return {"LocalizedLabels": [], "UserLocalizedLabel": None}
     one = {
         "Label": text,
         "LanguageCode": _ENGLISH,
@@ -29,13 +41,18 @@ def label(text: str, *names: str) -> dict[str, Any]:
     return {"LocalizedLabels": [one], "UserLocalizedLabel": one}
 
 
+def _words(attribute: Attribute) -> str:
+    """What a maker would call a column that was declared without a label: ``cr0dd_WallClock`` is "Wall Clock"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", attribute.schema_name.removeprefix(PUBLISHER)) or attribute.name
+
+
 def managed(value: object, name: str) -> dict[str, Any]:
     """A managed property: an object around the value."""
     return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
-def table_definition(table: Table) -> dict[str, Any]:
-    """The plain properties of a table."""
+def table_definition(table: Table, *, change_tracking: bool) -> dict[str, Any]:
+    """The plain properties of a table, whose change tracking is on or off."""
     return {
         "MetadataId": metadata_id(table.logical_name),
         "HasChanged": None,
@@ -52,17 +69,15 @@ def table_definition(table: Table) -> dict[str, Any]:
         "IsCustomEntity": table.custom,
         "IsActivity": False,
         "IsActivityParty": False,
-        "IsIntersect": False,
-        "IsPrivate": False,
-        "IsLogicalEntity": False,
+        **{flag: flag in table.flags for flag in ("IsIntersect", "IsPrivate", "IsLogicalEntity")},
         "IsManaged": not table.custom,
-        "ChangeTrackingEnabled": table.change_tracking,
+        "ChangeTrackingEnabled": change_tracking,
         "IsOptimisticConcurrencyEnabled": True,
         "DataProviderId": None,
         "DisplayName": label(table.label, table.logical_name),
         "DisplayCollectionName": label(f"{table.label}s", table.logical_name, "collection"),
         "Description": label("", table.logical_name, "description"),
-        "CanChangeTrackingBeEnabled": managed(value=True, name="canchangetrackingbeenabled"),
+        "CanChangeTrackingBeEnabled": managed(not table.intersect, "canchangetrackingbeenabled"),
         "CanCreateAttributes": managed(value=True, name="cancreateattributes"),
         "IsCustomizable": managed(value=True, name="iscustomizable"),
         "IsAuditEnabled": managed(value=False, name="canmodifyauditsettings"),
@@ -85,23 +100,31 @@ def key_definition(table: Table, key: Key) -> dict[str, Any]:
 
 
 def attribute_definition(table: Table, attribute: Attribute, number: int) -> dict[str, Any]:
-    """The properties that all columns have."""
-    names = (table.logical_name, attribute.name)
+    """The properties that all columns have. What is inside of them is shared between tables: not to be changed."""
     return {
-        "MetadataId": metadata_id(*names),
+        "MetadataId": metadata_id(table.logical_name, attribute.name),
+        "EntityLogicalName": table.logical_name,
+        "ColumnNumber": number,
+        "IsPrimaryId": attribute.name == table.primary_id,
+        "IsPrimaryName": attribute.name == table.primary_name,
+        **_of_column(attribute),
+    }
+
+
+@lru_cache(maxsize=4096)
+def _of_column(attribute: Attribute) -> dict[str, Any]:
+    """What a column says in whatever table it is; a thousand tables have the same few columns."""
+    return {
         "HasChanged": None,
         "LogicalName": attribute.name,
         "SchemaName": attribute.schema_name or attribute.name,
-        "EntityLogicalName": table.logical_name,
         "AttributeType": attribute.kind.attribute_type,
         "AttributeTypeName": {"Value": attribute.kind.type_name},
         "AttributeOf": attribute.attribute_of,
-        "ColumnNumber": number,
-        "DisplayName": label(attribute.label or attribute.name, *names),
-        "Description": label("", *names, "description"),
-        "IsCustomAttribute": attribute.name.startswith("cr0dd_"),
-        "IsPrimaryId": attribute.name == table.primary_id,
-        "IsPrimaryName": attribute.name == table.primary_name,
+        "DisplayName": label(attribute.label or _words(attribute), attribute.name),
+        "Description": label(attribute.description, attribute.name, "description"),
+        "IsCustomAttribute": attribute.name.startswith(PUBLISHER),
+        "SourceType": 1 if attribute.sum_of else 0,
         "IsLogical": not attribute.stored,
         "IsManaged": False,
         "IsSecured": False,
@@ -118,15 +141,14 @@ def attribute_definition(table: Table, attribute: Attribute, number: int) -> dic
     }
 
 
+@lru_cache(maxsize=4096)
 def subtype(attribute: Attribute) -> dict[str, Any]:
-    """The properties that only this type of column has; a client sees them through a cast."""
+    """The properties that only this type of column has; a client sees them through a cast. Not to be changed."""
     kind = attribute.kind
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = dict(_FIXED.get(kind, {}))
     if kind in schema.TEXTS:
         form = "Text" if kind is schema.STRING else "TextArea"
         facts |= {"MaxLength": attribute.max_length, "Format": form, "FormatName": {"Value": form}}
-    if kind is schema.INTEGER:
-        facts["Format"] = "None"
     if attribute.minimum is not None:
         facts |= {"MinValue": attribute.minimum, "MaxValue": attribute.maximum}
     if kind in schema.SCALED or kind is schema.DOUBLE:
@@ -136,7 +158,9 @@ def subtype(attribute: Attribute) -> dict[str, Any]:
         facts |= {"Format": form, "DateTimeBehavior": {"Value": attribute.behavior}}
     if kind in schema.LOOKUPS:
         facts["Targets"] = [navigation.table for navigation in attribute.navigations]
-    if attribute.options:
+    if kind is schema.BOOLEAN:
+        facts["DefaultValue"] = bool(attribute.default)
+    elif attribute.options:
         facts["DefaultFormValue"] = attribute.default
     return facts
 
@@ -151,7 +175,7 @@ def option_sets(table: Table, attribute: Attribute) -> dict[str, Any]:
         "HasChanged": None,
         "Name": "_".join(names),
         "IsGlobal": False,
-        "IsCustomOptionSet": attribute.name.startswith("cr0dd_"),
+        "IsCustomOptionSet": attribute.name.startswith(PUBLISHER),
         "OptionSetType": {schema.BOOLEAN: "Boolean", schema.STATE: "State", schema.STATUS: "Status"}.get(
             attribute.kind, "Picklist"
         ),

@@ -88,6 +88,47 @@ def missing_privilege(table: Table, user_id: str) -> DataverseError:
     )
 
 
+def option_beside_tracking(name: str) -> DataverseError:
+    """A query option that change tracking does not take; the code is an assumption (Dataverse page 3)."""
+    return bad_query(f'The "{name}" query parameter isn\'t supported when Change Tracking is enabled.')
+
+
+def not_tracked(table: Table) -> DataverseError:
+    """The table keeps no changes."""
+    return DataverseError(400, "0x80072491", f"Entity {table.logical_name} isn't enabled for change tracking.")
+
+
+def intersect_not_tracked(table: Table) -> DataverseError:
+    """A table of an N:N relation keeps no changes."""
+    return DataverseError(
+        400, "0x80072492", f"Change tracking isn't supported for the N:N relationship table {table.logical_name}."
+    )
+
+
+def expired_stamp() -> DataverseError:
+    """A delta token is older than the changes that are kept; status 400 is an assumption (Dataverse page 3)."""
+    return DataverseError(
+        400,
+        "0x80044352",
+        "Version stamp associated with the client has expired. Please perform a full sync.",
+    )
+
+
+def invalid_stamp() -> DataverseError:
+    """A delta token that this organisation never gave."""
+    return DataverseError(400, "0x80044183", "Version stamp associated with the client is invalid.")
+
+
+def too_many_to_aggregate() -> DataverseError:
+    """``$apply`` over more rows than the organisation aggregates (Dataverse page 2.2)."""
+    return DataverseError(400, "0x8004E023", "The maximum record limit is exceeded. Reduce the number of records.")
+
+
+def unknown_table(name: str) -> DataverseError:
+    """No table has this logical name."""
+    return DataverseError(404, "0x80060888", f"Could not find an entity with specified name: {name}.")
+
+
 def unauthorised(authority: str, resource: str) -> DataverseError:
     """No token, an expired one, or one for somebody else (Dataverse page 1.2); the empty body is an assumption."""
     challenge = f"Bearer authorization_uri={authority}/oauth2/authorize, resource_id={resource}/"

@@ -6,10 +6,18 @@ import re
 import sqlite3
 from functools import lru_cache
 
+#: A member of a bracket: a range or a character.
+_RANGE = re.compile(r"(.)-(.)|.", re.DOTALL)
+
 
 def fold(text: str | None) -> str | None:
     """Text without its case; SQLite's own NOCASE folds ASCII only."""
     return text.lower() if isinstance(text, str) else text
+
+
+def _escaped(match: re.Match[str]) -> str:
+    low, high = match.groups()
+    return f"{re.escape(low)}-{re.escape(high)}" if low else re.escape(match[0])
 
 
 @lru_cache(maxsize=256)
@@ -27,7 +35,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         elif end > 0:
             inner = pattern[at + 1 : end]
             negated = inner.startswith("^")
-            body = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner[negated:])
+            body = _RANGE.sub(_escaped, inner[negated:])
             parts.append(f"[{'^' if negated else ''}{body}]")
             at = end
         else:

@@ -6,26 +6,24 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from odata_query import ast
-
-from annex_d365_sandbox.dataverse import definitions, errors, query, syntax
+from annex_d365_sandbox.dataverse import definition_filters, definitions, errors, query, relationships
+from annex_d365_sandbox.dataverse.definition_filters import Predicate
+from annex_d365_sandbox.dataverse.models import Organisation
 from annex_d365_sandbox.dataverse.schema import Attribute, Table
 
 _PATH = re.compile(
     r"\((?P<by>LogicalName='(?P<name>[^']*)'|(?P<id>[0-9a-fA-F-]{36}))\)"
-    r"(?:/(?P<part>Attributes|Keys)(?:\(LogicalName='(?P<column>[^']*)'\))?"
+    rf"(?:/(?P<part>Attributes|Keys|{'|'.join(relationships.PARTS)})(?:\(LogicalName='(?P<column>[^']*)'\))?"
     r"(?:/Microsoft\.Dynamics\.CRM\.(?P<cast>\w+)AttributeMetadata)?)?"
 )
-#: ``AttributeTypeCode'Picklist'``: an enumeration's value, which the filter grammar takes for a name and a text.
-_ENUM = re.compile(r"Microsoft\.Dynamics\.CRM\.\w+('[^']*')")
 _OPTIONS = frozenset({"$select", "$filter", "$expand"})
 
 
-def answer(tables: Mapping[str, Table], rest: str, options: Mapping[str, str], root: str) -> dict[str, Any]:
+def answer(organisation: Organisation, rest: str, options: Mapping[str, str], root: str) -> dict[str, Any]:
     """The members of the reply.
 
     Args:
-        tables: all tables by logical name.
+        organisation: whose tables.
         rest: the path behind ``EntityDefinitions``.
         options: query options, decoded.
         root: ``<origin>/api/data/v9.2``.
@@ -38,19 +36,20 @@ def answer(tables: Mapping[str, Table], rest: str, options: Mapping[str, str], r
             raise errors.bad_query(f"The query parameter {name} is not supported.")
     context = f"{root}/$metadata#EntityDefinitions"
     if not rest or rest == "/":
-        found = [shape for table in tables.values() if (shape := _table(table, options)) is not None]
-        return {"@odata.context": context, "value": found}
+        return {"@odata.context": context, "value": list(_tables(organisation, options))}
     match = _PATH.fullmatch(rest)
     if not match:
         raise errors.unknown_segment(rest.strip("/"))
-    table = _find(tables, match)
+    table = _find(organisation.tables, match)
     if match["part"] is None:
-        plain = {name: value for name, value in options.items() if name != "$filter"}
-        return {"@odata.context": f"{context}/$entity", **(_table(table, plain) or {})}
+        return {"@odata.context": f"{context}/$entity", **_table(organisation, table, options)}
     context = f"{context}('{table.logical_name}')/{match['part']}"
     if match["part"] == "Keys":
         return {"@odata.context": context, "value": list(_keys(table, options))}
-    columns = list(_columns(table, options, match["cast"]))
+    if match["part"] in relationships.PARTS:
+        found = relationships.of_table(table, match["part"], organisation.tables)
+        return {"@odata.context": context, "value": list(_chosen(found, options))}
+    columns = list(_columns(table, options, match["cast"], definition_filters.predicate(options.get("$filter", ""))))
     if match["column"] is None:
         return {"@odata.context": context, "value": [shape for _, shape in columns]}
     only = dict(columns).get(match["column"])
@@ -61,41 +60,66 @@ def answer(tables: Mapping[str, Table], rest: str, options: Mapping[str, str], r
     return {"@odata.context": f"{context}/$entity", **only}
 
 
+def relationship_definitions(organisation: Organisation, options: Mapping[str, str], root: str) -> dict[str, Any]:
+    """The members of the reply to ``RelationshipDefinitions``. Raises ``DataverseError``."""
+    found = ({"@odata.type": relationships.TYPE, **each} for each in relationships.all_of(organisation.tables))
+    return {"@odata.context": f"{root}/$metadata#RelationshipDefinitions", "value": list(_chosen(found, options))}
+
+
 def _find(tables: Mapping[str, Table], match: re.Match[str]) -> Table:
     for table in tables.values():
         if table.logical_name == match["name"] or definitions.metadata_id(table.logical_name) == match["id"]:
             return table
-    raise errors.DataverseError(404, "0x80060888", f"Could not find an entity with specified name: {match['name']}.")
+    raise errors.unknown_table(match["name"] or match["id"])
 
 
-def _table(table: Table, options: Mapping[str, str]) -> dict[str, Any] | None:
-    body = definitions.table_definition(table)
-    if not _matches(body, options.get("$filter", "")):
-        return None
-    result = _selected(body, options.get("$select", ""))
+def _definition(organisation: Organisation, table: Table) -> dict[str, Any]:
+    return definitions.table_definition(table, change_tracking=organisation.tracks_changes(table))
+
+
+def _tables(organisation: Organisation, options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    fits = definition_filters.predicate(options.get("$filter", ""))
+    for table in organisation.tables.values():
+        if fits is None or fits(_definition(organisation, table)):
+            yield _table(organisation, table, options)
+
+
+def _table(organisation: Organisation, table: Table, options: Mapping[str, str]) -> dict[str, Any]:
+    result = _selected(_definition(organisation, table), options.get("$select", ""))
     for name, inner in _expands(options.get("$expand", "")):
         if name == "Attributes":
-            result[name] = [shape for _, shape in _columns(table, inner, None)]
+            fits = definition_filters.predicate(inner.get("$filter", ""))
+            result[name] = [shape for _, shape in _columns(table, inner, None, fits)]
         elif name == "Keys":
             result[name] = list(_keys(table, inner))
+        elif name in relationships.PARTS:
+            result[name] = list(_chosen(relationships.of_table(table, name, organisation.tables), inner))
         else:
             raise errors.bad_query(f"The sandbox cannot expand {name} of a table.")
     return result
 
 
+def _chosen(found: Iterable[dict[str, Any]], options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The definitions that a filter finds, with the members asked for."""
+    fits = definition_filters.predicate(options.get("$filter", ""))
+    for body in found:
+        if fits is None or fits(body):
+            yield _selected(body, options.get("$select", ""))
+
+
 def _keys(table: Table, options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    for key in table.keys:
-        yield _selected(definitions.key_definition(table, key), options.get("$select", ""))
+    return _chosen((definitions.key_definition(table, key) for key in table.keys), options)
 
 
-def _columns(table: Table, options: Mapping[str, str], cast: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _columns(
+    table: Table, options: Mapping[str, str], cast: str | None, fits: Predicate | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, attribute in enumerate(table.attributes, 1):
         if cast is not None and attribute.kind.metadata != cast:
             continue
         body = definitions.attribute_definition(table, attribute, number)
-        if not _matches(body, options.get("$filter", "")):
-            continue
-        yield attribute.name, _column(table, attribute, body, options, cast)
+        if fits is None or fits(body):
+            yield attribute.name, _column(table, attribute, body, options, cast)
 
 
 def _column(
@@ -106,10 +130,11 @@ def _column(
     # but without $select each item shows all that it has.
     full = body | definitions.subtype(attribute) if cast or not select else body
     result = _selected(full, select)
-    if attribute.kind.metadata and cast is None:
+    if cast is None:
         result = {"@odata.type": f"#Microsoft.Dynamics.CRM.{attribute.kind.metadata}AttributeMetadata", **result}
-    sets = definitions.option_sets(table, attribute)
-    for name, inner in _expands(options.get("$expand", "")):
+    expands = options.get("$expand", "")
+    sets = definitions.option_sets(table, attribute) if expands else {}
+    for name, inner in _expands(expands):
         if name not in sets or cast is None:
             raise errors.bad_query(f"Could not find a property named '{name}' to expand.")
         value = sets[name]
@@ -120,10 +145,13 @@ def _column(
 def _selected(body: Mapping[str, Any], select: str) -> dict[str, Any]:
     """The members asked for, and the id always."""
     names = [name.strip() for name in select.split(",") if name.strip()]
+    if not names:
+        return dict(body)
     for name in names:
         if name not in body:
             raise errors.bad_query(f"Could not find a property named '{name}' on the metadata type.")
-    return {name: value for name, value in body.items() if not names or name in names or name == "MetadataId"}
+    typed = ["@odata.type"] if "@odata.type" in body else []
+    return {name: body[name] for name in dict.fromkeys((*typed, "MetadataId", *names))}
 
 
 def _expands(text: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -132,34 +160,3 @@ def _expands(text: str) -> Iterator[tuple[str, dict[str, str]]]:
         inner = rest.rstrip().removesuffix(")") if rest else ""
         pairs: Iterable[tuple[str, str, str]] = (option.partition("=") for option in query.split(inner, ";"))
         yield name.strip(), {option.strip(): value for option, _, value in pairs}
-
-
-def _matches(body: Mapping[str, Any], text: str) -> bool:
-    return not text.strip() or bool(_evaluate(syntax.parse(_ENUM.sub(r"\1", text), {}), body))
-
-
-def _evaluate(node: Any, body: Mapping[str, Any]) -> Any:
-    """A filter over one definition: comparisons by eq and ne, joined by and, or, not."""
-    if isinstance(node, ast.BoolOp):
-        left, right = _evaluate(node.left, body), _evaluate(node.right, body)
-        return left and right if isinstance(node.op, ast.And) else left or right
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return not _evaluate(node.operand, body)
-    if isinstance(node, ast.Compare) and isinstance(node.comparator, (ast.Eq, ast.NotEq)):
-        return (_evaluate(node.left, body) == _evaluate(node.right, body)) == isinstance(node.comparator, ast.Eq)
-    return _operand(node, body)
-
-
-def _operand(node: Any, body: Mapping[str, Any]) -> Any:
-    if isinstance(node, ast.Attribute):  # a managed property: CanCreateAttributes/Value
-        return (_operand(node.owner, body) or {}).get(node.attr)
-    name = syntax.name_of(node)
-    if name is not None:
-        if name not in body:
-            raise errors.bad_query(f"Could not find a property named '{name}' on the metadata type.")
-        return body[name]
-    if isinstance(node, ast.GUID):
-        return node.val.lower()
-    if isinstance(node, (ast.String, ast.Integer, ast.Boolean, ast.Null)):
-        return node.py_val
-    raise errors.bad_query("The sandbox knows only eq, ne, and, or, not in $filter of metadata.")

@@ -11,7 +11,7 @@ from uuid import uuid4
 from annex_d365_sandbox.clock import Clock
 from annex_d365_sandbox.dataverse import errors, matching, schema, values
 from annex_d365_sandbox.dataverse.schema import Attribute, Table
-from annex_d365_sandbox.dataverse.tables import TABLES
+from annex_d365_sandbox.dataverse.tables import TABLES, extra_tables
 from annex_d365_sandbox.store import Store
 
 ORGANISATION_ID = "0a9e1d6e-5f0a-4a57-9d10-6b1f6f5f0001"
@@ -29,10 +29,20 @@ class Switches:
     member: bool = True
     #: Logical names of tables that the user may not read: 403 0x80040220.
     unreadable_tables: list[str] = field(default_factory=list)
+    #: Logical names of tables that the user may read, but not organisation-wide: no change tracking (Dataverse page 3).
+    partly_readable_tables: list[str] = field(default_factory=list)
+    #: ``ChangeTrackingEnabled`` of tables where it differs from their declaration, by logical name.
+    change_tracking: dict[str, bool] = field(default_factory=dict)
+    #: How many days a delta token lives: ``organization.ExpireChangeTrackingInDays`` (Dataverse page 3).
+    expire_change_tracking_in_days: int = 7
     #: ``x-ms-dop-hint``, the parallelism that the organisation advises.
     dop_hint: int = 4
     #: The largest page; 5,000 as published (Dataverse page 2.3), less to have many pages of few rows.
     max_page_size: int = 5000
+    #: The most rows that ``$apply`` aggregates; 50,000 as published (Dataverse page 2.2).
+    max_aggregated_rows: int = 50_000
+    #: What ``RetrieveTotalRecordCount`` says of a table, by logical name: its snapshot may be a day old.
+    total_record_counts: dict[str, int] = field(default_factory=dict)
 
 
 class Organisation:
@@ -40,15 +50,29 @@ class Organisation:
 
     def __init__(self, store: Store, clock: Clock, tables: Sequence[Table] = TABLES) -> None:
         self.store, self.clock = store, clock
-        self.tables = {table.logical_name: table for table in tables}
-        self.sets = {table.set_name: table for table in tables}
+        self._declared = tuple(tables)
+        self.tables: dict[str, Table] = {}
+        self.sets: dict[str, Table] = {}
         self.switches = Switches()
         #: Origins besides the request's own that a token may be bound to.
         self.origins: set[str] = set()
         matching.register(store.connection)
         with store.transaction() as db:
-            for statement in _ddl(tables):
+            for statement in _OWN_TABLES:
                 db.execute(statement)
+            self.have_extra_tables(0)
+
+    def have_extra_tables(self, count: int) -> None:
+        """Have so many synthetic tables, ``cr0dd_extra0001`` and so on, beside the declared ones."""
+        wanted = {table.logical_name: table for table in (*self._declared, *extra_tables(count))}
+        surplus = self.tables.keys() - wanted.keys()
+        with self.store.transaction() as db:
+            for name in surplus:
+                db.execute(f"DROP TABLE {name}")
+            for statement in _ddl(wanted[name] for name in wanted if name not in self.tables):
+                db.execute(statement)
+        self.tables = wanted
+        self.sets = {table.set_name: table for table in wanted.values()}
 
     def table(self, name: str) -> Table:
         """A table by logical or set name. Raises ``KeyError``."""
@@ -119,7 +143,10 @@ class Organisation:
             gone = db.execute(f"DELETE FROM {at.logical_name} WHERE {at.primary_id} = ?", [row_id.lower()])
             if not gone.rowcount:
                 raise errors.missing_row(at, row_id)
-            self.next_versions()
+            db.execute(
+                "INSERT OR REPLACE INTO d365_deleted VALUES (?, ?, ?)",
+                [at.logical_name, row_id.lower(), self.next_versions()],
+            )
 
     def put(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Insert or replace whole rows as they are (seeding); only ``versionnumber`` is given. Returns how many."""
@@ -140,8 +167,17 @@ class Organisation:
         with self.store.transaction() as db:
             for name in self.tables:
                 db.execute(f"DELETE FROM {name}")
+            db.execute("DELETE FROM d365_deleted")
             db.execute("UPDATE d365_version SET number = 0")
         self.switches = Switches()
+
+    def tracks_changes(self, table: Table) -> bool:
+        """``ChangeTrackingEnabled`` of a table."""
+        return self.switches.change_tracking.get(table.logical_name, table.change_tracking)
+
+    def version(self) -> int:
+        """The number of the last change in any table."""
+        return self.next_versions(0)
 
     def next_versions(self, count: int = 1) -> int:
         """Take ``count`` numbers of the organisation-wide version counter; returns the last."""
@@ -176,6 +212,8 @@ def derive(table: Table, row: Mapping[str, Any], into: dict[str, Any]) -> None:
     if set(table.computed_name) & set(into):
         into[table.primary_name] = " ".join(row[part] for part in table.computed_name if row.get(part)) or None
     for attribute in table.by_name.values():
+        if set(attribute.sum_of) & set(into):
+            into[attribute.name] = sum(row.get(part) or 0 for part in attribute.sum_of)
         if attribute.kind is schema.MONEY and attribute.creatable and attribute.name in into:
             into[f"{attribute.name}_base"] = into[attribute.name]
             into["exchangerate"] = 10**10
@@ -188,9 +226,16 @@ def derive(table: Table, row: Mapping[str, Any], into: dict[str, Any]) -> None:
         into["owninguser"] = into["ownerid"]
 
 
+#: The version counter of the organisation, and what was deleted.
+_OWN_TABLES = (
+    "CREATE TABLE IF NOT EXISTS d365_version (number INTEGER NOT NULL)",
+    "INSERT INTO d365_version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM d365_version)",
+    """CREATE TABLE IF NOT EXISTS d365_deleted
+    (table_name TEXT, row_id TEXT, version INTEGER, PRIMARY KEY (table_name, row_id)) WITHOUT ROWID""",
+)
+
+
 def _ddl(tables: Iterable[Table]) -> Iterator[str]:
-    yield "CREATE TABLE IF NOT EXISTS d365_version (number INTEGER NOT NULL)"
-    yield "INSERT INTO d365_version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM d365_version)"
     for table in tables:
         name = table.logical_name
         body = ",".join(f"{column} {kind}" for column, kind in columns(table).items())

@@ -3,7 +3,8 @@
 The token is XML, URL-encoded once: ``<cookie pagenumber="2" pagingcookie="..." istracking="False" />``. Its
 ``pagingcookie`` is XML again, URL-encoded once more: ``<cookie page="1"><contactid last="{..}" first="{..}" />
 </cookie>``, with one element per order column in front of the primary key. A null is ``lastnull="1"`` (as in FetchXML's
-cookies).
+cookies). While tracking changes it says ``istracking="True"``, and its inner cookie carries the stamp of the first page
+(ASSUMPTION; the page does not say how the service remembers it).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Cookie:
 
     page: int
     last: tuple[Any, ...]
+    #: The version stamp of the first page while tracking changes.
+    stamp: str | None = None
 
 
 def _written(order: Order, value: Any) -> str:
@@ -52,10 +55,11 @@ def encode(cookie: Cookie, first: Sequence[Any], orders: Sequence[Order]) -> str
         last = f"last={_attribute(_written(order, one))}" if one is not None else 'lastnull="1"'
         start = f"first={_attribute(_written(order, other))}" if other is not None else 'firstnull="1"'
         elements.append(f"<{order.name} {last} {start} />")
-    inner = f'<cookie page="{cookie.page - 1}">{"".join(elements)}</cookie>'
+    stamp = f" stamp={quoteattr(cookie.stamp)}" if cookie.stamp else ""
+    inner = f'<cookie page="{cookie.page - 1}"{stamp}>{"".join(elements)}</cookie>'
     # Dataverse writes the inner escapes in lower case, the outer ones in upper case.
     hidden = re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quote(inner, safe=""))
-    outer = f'<cookie pagenumber="{cookie.page}" pagingcookie="{hidden}" istracking="False" />'
+    outer = f'<cookie pagenumber="{cookie.page}" pagingcookie="{hidden}" istracking="{bool(stamp)}" />'
     return quote(outer, safe="=/")
 
 
@@ -71,13 +75,29 @@ def _unhidden(text: str) -> str:
 
 def decode(token: str, orders: Sequence[Order]) -> Cookie:
     """The cookie of a (decoded) ``$skiptoken``. Raises ``DataverseError`` if it is malformed or of another query."""
+    outer, inner = _opened(token)
+    try:
+        last = tuple(_last(order, element) for order, element in zip(orders, inner, strict=True))
+        return Cookie(int(outer.attrib["pagenumber"]), last, inner.get("stamp"))
+    except (KeyError, ValueError) as error:
+        raise _malformed() from error
+
+
+def stamp_of(token: str | None) -> str | None:
+    """The stamp in a (decoded) ``$skiptoken``; ``None`` where no changes are tracked. Raises ``DataverseError``."""
+    return None if token is None else _opened(token)[1].get("stamp")
+
+
+def _opened(token: str) -> tuple[ET.Element, ET.Element]:
     try:
         outer = ET.fromstring(token)  # noqa: S314 - a local sandbox
-        inner = ET.fromstring(unquote(outer.attrib["pagingcookie"]))  # noqa: S314
-        last = tuple(_last(order, element) for order, element in zip(orders, inner, strict=True))
-        return Cookie(int(outer.attrib["pagenumber"]), last)
-    except (ET.ParseError, KeyError, ValueError) as error:
-        raise errors.bad_query("Malformed XML in the paging cookie of the $skiptoken query option.") from error
+        return outer, ET.fromstring(unquote(outer.attrib["pagingcookie"]))  # noqa: S314
+    except (ET.ParseError, KeyError) as error:
+        raise _malformed() from error
+
+
+def _malformed() -> errors.DataverseError:
+    return errors.bad_query("Malformed XML in the paging cookie of the $skiptoken query option.")
 
 
 def _last(order: Order, element: ET.Element) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _PREFERENCE = re.compile(r'([\w.\-]+)(?:\s*=\s*("[^"]*"|[^,;\s]+))?')
 
@@ -13,6 +14,12 @@ LOOKUP_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 NAVIGATION = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 TOTAL = "Microsoft.Dynamics.CRM.totalrecordcount"
 TOTAL_EXCEEDED = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
+#: Preferences that are there or not -> the member of :class:`Preferences`.
+_FLAGS = {
+    ("return", "representation"): "representation",
+    ("odata.track-changes", ""): "track_changes",
+    ("odata.continue-on-error", ""): "continue_on_error",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,8 @@ class Preferences:
     max_page_size: int | None = None
     annotations: tuple[str, ...] = ()
     representation: bool = False
+    track_changes: bool = False
+    continue_on_error: bool = False
     #: What goes into ``Preference-Applied``.
     applied: tuple[str, ...] = field(default=())
 
@@ -40,16 +49,17 @@ class Preferences:
 
 def preferences(headers: Mapping[str, str]) -> Preferences:
     """The preferences of a request; unknown ones are ignored, as RFC 7240 wants it."""
-    size, annotations, representation, applied = None, (), False, []
+    given: dict[str, Any] = {}
+    applied: list[str] = []
     for name, quoted in _PREFERENCE.findall(headers.get("prefer", "")):
         value = quoted.strip('"')
         if name == "odata.maxpagesize" and value.isdecimal() and int(value) > 0:
-            size = int(value)
+            given["max_page_size"] = int(value)
             applied.append(f"odata.maxpagesize={value}")
         elif name == "odata.include-annotations":
-            annotations = tuple(part.strip() for part in value.split(","))
+            given["annotations"] = tuple(part.strip() for part in value.split(","))
             applied.append(f'odata.include-annotations="{value}"')
-        elif name == "return" and value == "representation":
-            representation = True
-            applied.append("return=representation")
-    return Preferences(size, annotations, representation, tuple(applied))
+        elif (flag := _FLAGS.get((name, value))) is not None:
+            given[flag] = True
+            applied.append(f"{name}={value}" if value else name)
+    return Preferences(**given, applied=tuple(applied))

@@ -13,9 +13,11 @@ from annex_d365_sandbox.dataverse.filters import FilterCompiler
 from annex_d365_sandbox.dataverse.schema import Attribute, Navigation, Table
 from annex_d365_sandbox.dataverse.sql import Sql, path
 
-KNOWN = frozenset({"$select", "$expand", "$orderby", "$filter", "$top", "$count", "$skiptoken"})
+KNOWN = frozenset(
+    {"$select", "$expand", "$orderby", "$filter", "$top", "$count", "$skiptoken", "$deltatoken", "$apply"}
+)
 #: Real, but not in the sandbox yet.
-MISSING = frozenset({"$apply", "$deltatoken", "fetchXml", "savedQuery", "userQuery"})
+MISSING = frozenset({"fetchXml", "savedQuery", "userQuery"})
 MAX_EXPANDS = 15
 
 
@@ -57,6 +59,9 @@ class Query:
     top: int | None = None
     count: bool = False
     skiptoken: str | None = None
+    deltatoken: str | None = None
+    #: ``$apply``, which stands alone.
+    apply: str | None = None
 
 
 def options(query: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -76,6 +81,8 @@ def options(query: str) -> tuple[dict[str, str], dict[str, str]]:
 def build(table: Table, tables: Mapping[str, Table], query: str, *, now: datetime, user_id: str) -> Query:
     """What a query string means for a table. Raises ``DataverseError``."""
     given, aliases = options(query)
+    if "$apply" in given and len(given) > 1:
+        raise errors.bad_query("The sandbox knows no query option beside $apply.")
     names = tuple(split(given.get("$select", "")))
     compiler = FilterCompiler(table, tables, now, user_id)
     return Query(
@@ -88,6 +95,8 @@ def build(table: Table, tables: Mapping[str, Table], query: str, *, now: datetim
         top=_top(given["$top"]) if "$top" in given else None,
         count=_boolean(given.get("$count", "false")),
         skiptoken=given.get("$skiptoken"),
+        deltatoken=given.get("$deltatoken"),
+        apply=given.get("$apply"),
     )
 
 
@@ -107,11 +116,12 @@ def selection(table: Table, names: tuple[str, ...]) -> tuple[Attribute, ...]:
 
 
 def split(text: str, separator: str = ",") -> Iterator[str]:
-    """Parts of a list, without looking into parentheses."""
-    depth, start = 0, 0
+    """Parts of a list, without looking into parentheses and quoted text."""
+    depth, start, quoted = 0, 0, False
     for at, char in enumerate(text + separator):
-        depth += (char == "(") - (char == ")")
-        if char == separator and depth <= 0:
+        quoted ^= char == "'"
+        depth += 0 if quoted else (char == "(") - (char == ")")
+        if char == separator and depth <= 0 and not quoted:
             if part := text[start:at].strip():
                 yield part
             start = at + 1

@@ -23,7 +23,9 @@ class Reader:
     def __init__(self, organisation: Organisation) -> None:
         self._organisation = organisation
 
-    def page(self, query: Query, wishes: Preferences, *, root: str, url: str) -> dict[str, Any]:
+    def page(
+        self, query: Query, wishes: Preferences, *, root: str, url: str, stamp: str | None = None
+    ) -> dict[str, Any]:
         """One page of a set as the members of the reply.
 
         Args:
@@ -31,14 +33,14 @@ class Reader:
             wishes: preferences of the request.
             root: ``<origin>/api/data/v9.2``.
             url: the request's own address without its ``$skiptoken``.
+            stamp: the version stamp that the next page must know while tracking changes.
 
         Raises:
             DataverseError: the ``$skiptoken`` is malformed.
         """
         orders = paging.complete(query.order, query.table.by_name[query.table.primary_id])
         cookie = paging.decode(query.skiptoken, orders) if query.skiptoken is not None else None
-        limit = wishes.max_page_size or self._organisation.switches.max_page_size
-        limit = min(limit, self._organisation.switches.max_page_size)
+        limit = self.page_size(wishes)
         # With a page size $top is ignored; alone it gives no next link (Dataverse page 2.3).
         paged = query.top is None or wishes.max_page_size is not None
         if not paged:
@@ -54,14 +56,19 @@ class Reader:
             rows = shape.rows(db, [row[:width] for row in found])
             self._expand(db, query, rows, wishes)
             counted = _count(db, query.table, conditions) if query.count else None
-        result: dict[str, Any] = {"@odata.context": f"{root}/$metadata#{_context(query)}"}
+        result: dict[str, Any] = {"@odata.context": f"{root}/$metadata#{context(query)}"}
         result.update(_counts(counted, wishes))
         result["value"] = rows
         if more and paged:
-            place = paging.Cookie((cookie.page if cookie else 1) + 1, tuple(found[-1][width:]))
+            place = paging.Cookie((cookie.page if cookie else 1) + 1, tuple(found[-1][width:]), stamp)
             token = paging.encode(place, tuple(found[0][width:]), orders)
-            result["@odata.nextLink"] = f"{url}{'&' if '?' in url else '?'}$skiptoken={token}"
+            result["@odata.nextLink"] = with_option(url, "$skiptoken", token)
         return result
+
+    def page_size(self, wishes: Preferences) -> int:
+        """How many rows a page has at most."""
+        most = self._organisation.switches.max_page_size
+        return min(wishes.max_page_size or most, most)
 
     def row(self, query: Query, row_id: str, wishes: Preferences, root: str) -> dict[str, Any]:
         """One row as the members of the reply. Raises ``DataverseError`` if there is none."""
@@ -73,7 +80,7 @@ class Reader:
                 raise errors.missing_row(table, row_id)
             rows = shape.rows(db, found)
             self._expand(db, query, rows, wishes)
-        return {"@odata.context": f"{root}/$metadata#{_context(query)}/$entity", **rows[0]}
+        return {"@odata.context": f"{root}/$metadata#{context(query)}/$entity", **rows[0]}
 
     def count(self, query: Query) -> int:
         """How many rows match, capped at 5,000."""
@@ -146,7 +153,13 @@ def _counts(counted: int | None, wishes: Preferences) -> dict[str, Any]:
     return result
 
 
-def _context(query: Query) -> str:
+def with_option(url: str, name: str, value: str) -> str:
+    """The address with one more query option, whose value is encoded already."""
+    return f"{url}{'&' if '?' in url else '?'}{name}={value}"
+
+
+def context(query: Query) -> str:
+    """What the context URL says behind ``$metadata#``."""
     parts = [*query.selected]
     for expand in query.expand:
         names = ",".join(attribute.property_name for attribute in expand.select)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -9,14 +10,24 @@ from uuid import uuid4
 import msgspec
 
 from annex_d365_sandbox.dataverse import csdl, errors, metadata, query
+from annex_d365_sandbox.dataverse.aggregation import Aggregator
 from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, ORGANISATION_ID, USER_ID, Organisation
 from annex_d365_sandbox.dataverse.preferences import Preferences, preferences
 from annex_d365_sandbox.dataverse.reading import Reader
 from annex_d365_sandbox.dataverse.schema import Table
+from annex_d365_sandbox.dataverse.tracking import Tracker
 from annex_d365_sandbox.dataverse.writing import Writer
 from annex_d365_sandbox.wire import Reply, Request
 
 JSON = {"Content-Type": "application/json; odata.metadata=minimal"}
+
+
+#: Options that say where in a result a client is; links in the reply put their own.
+_TOKEN = re.compile(r"(?:\$|%24)(?:skip|delta)token=", re.IGNORECASE)
+
+
+#: A list of names, as JSON or with the quotes of OData.
+_NAMES = re.compile(r"""\s*\[\s*(?:(["'])\w+\1\s*(?:,\s*(?=["'])|(?=\])))+\]\s*""")
 
 
 class Responses:
@@ -25,6 +36,7 @@ class Responses:
     def __init__(self, organisation: Organisation) -> None:
         self._organisation = organisation
         self._reader, self._writer = Reader(organisation), Writer(organisation)
+        self._tracker, self._aggregator = Tracker(organisation, self._reader), Aggregator(organisation)
 
     def who_am_i(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """``WhoAmI`` with the advised parallelism (Dataverse page 6)."""
@@ -47,24 +59,56 @@ class Responses:
 
     def definitions(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """``EntityDefinitions`` and what lies below."""
-        body = metadata.answer(
-            self._organisation.tables, parts.get("rest") or "", request.params, _root(request, parts)
-        )
+        body = metadata.answer(self._organisation, parts.get("rest") or "", request.params, _root(request, parts))
+        return Reply.json(body, headers=JSON)
+
+    def relationships(self, request: Request, parts: Mapping[str, str]) -> Reply:
+        """``RelationshipDefinitions``."""
+        body = metadata.relationship_definitions(self._organisation, request.params, _root(request, parts))
         return Reply.json(body, headers=JSON)
 
     def rows(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of a set."""
         table, wishes = self._readable(parts), preferences(request.headers)
         asked = self._query(table, request)
-        kept = "&".join(part for part in request.query.split("&") if part and not _is_token(part))
-        url = f"{_root(request, parts)}/{table.set_name}{'?' if kept else ''}{kept}"
-        body = self._reader.page(asked, wishes, root=_root(request, parts), url=url)
+        kept = "&".join(part for part in request.query.split("&") if part and not _TOKEN.match(part))
+        root = _root(request, parts)
+        if asked.apply is not None:
+            return Reply.json(self._aggregator.rows(asked, root=root), headers={**JSON, **wishes.headers})
+        url = f"{root}/{table.set_name}{'?' if kept else ''}{kept}"
+        room = self._tracker if self._tracker.concerns(asked, wishes) else self._reader
+        body = room.page(asked, wishes, root=root, url=url)
         return Reply.json(body, headers={**JSON, **wishes.headers})
 
     def count(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of ``set/$count``: a number as text."""
-        counted = self._reader.count(self._query(self._readable(parts), request))
+        asked = self._query(self._readable(parts), request)
+        counted = self._reader.count(asked) if asked.deltatoken is None else self._tracker.count(asked)
         return Reply(200, str(counted).encode(), {"Content-Type": "text/plain"})
+
+    def total_record_count(self, request: Request, parts: Mapping[str, str]) -> Reply:
+        """``RetrieveTotalRecordCount(EntityNames=['contact'])``: all rows of tables, from a snapshot (page 2.2)."""
+        text = request.params.get(parts["names"], "") if parts["names"].startswith("@") else parts["names"]
+        if not _NAMES.fullmatch(text):
+            raise errors.bad_query(f"Syntax error in EntityNames: '{text}'.")
+        names = re.findall(r"\w+", text)
+        for name in names:
+            if name not in self._organisation.tables:
+                raise errors.unknown_table(name)
+            self._check_readable(self._organisation.tables[name])
+        snapshot = self._organisation.switches.total_record_counts
+        counted = [snapshot.get(name, self._organisation.count(name)) for name in names]
+        kind = "Microsoft.Dynamics.CRM.RetrieveTotalRecordCountResponse"
+        body = {
+            "@odata.context": f"{_root(request, parts)}/$metadata#{kind}",
+            "EntityRecordCountCollection": {
+                "Count": len(names),
+                "IsReadOnly": False,
+                "Keys": names,
+                "Values": counted,
+            },
+        }
+        return Reply.json(body, headers=JSON)
 
     def row(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of one row; 304 if the client holds this version."""
@@ -74,6 +118,22 @@ class Responses:
         if request.headers.get("if-none-match") == etag:
             return Reply(304, b"", {"ETag": etag})
         return Reply.json(body, headers={**JSON, **wishes.headers, "ETag": etag})
+
+    def related(self, request: Request, parts: Mapping[str, str]) -> Reply:
+        """GET of the row that a lookup of another row points to; 204 where it points to none."""
+        table, row_id = self._readable(parts), parts["id"].lower()
+        navigation = table.navigations.get(parts["navigation"])
+        if navigation is None or navigation.table not in self._organisation.tables:
+            raise errors.unknown_segment(parts["navigation"])
+        row = self._organisation.get(table.logical_name, row_id)
+        if row is None:
+            raise errors.missing_row(table, row_id)
+        end = row[navigation.attribute]
+        target_column = table.by_name[navigation.attribute].target_column
+        if end is None or (target_column and row[target_column] != navigation.table):
+            return Reply(204)
+        target = self._organisation.tables[navigation.table]
+        return self.row(request, {**parts, "set": target.set_name, "id": end})
 
     def create(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """POST to a set."""
@@ -129,17 +189,16 @@ class Responses:
             raise errors.missing_privilege(table, USER_ID)
 
     def _query(self, table: Table, request: Request) -> query.Query:
-        return query.build(
+        asked = query.build(
             table, self._organisation.tables, request.query, now=self._organisation.clock.now(), user_id=USER_ID
         )
+        for expand in asked.expand:
+            self._check_readable(expand.table)
+        return asked
 
 
 def _root(request: Request, parts: Mapping[str, str]) -> str:
     return f"{request.origin}/api/data/{parts['version']}"
-
-
-def _is_token(part: str) -> bool:
-    return part.partition("=")[0].lower() in ("$skiptoken", "%24skiptoken")
 
 
 def _body(request: Request, table: Table) -> Any:

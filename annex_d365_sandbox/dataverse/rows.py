@@ -55,6 +55,8 @@ class Shape:
     ) -> Iterable[tuple[str, Sequence[Any]]]:
         if attribute.kind in schema.LOOKUPS:
             yield from self._lookup_annotations(db, attribute, column, held)
+        elif self.preferences.wants(FORMATTED) and attribute.kind is schema.ENTITY_NAME:
+            yield FORMATTED, [self.tables[name].label if name in self.tables else name for name in column]
         elif self.preferences.wants(FORMATTED) and _has_format(attribute):
             known = {value: values.formatted(attribute, value) for value in set(column) if value is not None}
             yield FORMATTED, [known.get(value) for value in column]
@@ -81,7 +83,7 @@ def _encoded(encoder: Callable[[Any], Any] | None, column: Sequence[Any]) -> Seq
 
 
 def _has_format(attribute: Attribute) -> bool:
-    plain = schema.TEXTS | {schema.GUID, schema.IMAGE}
+    plain = schema.TEXTS | {schema.GUID, schema.IMAGE, schema.FILE}
     return bool(attribute.options) or attribute.kind not in plain
 
 

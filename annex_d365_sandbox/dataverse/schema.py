@@ -37,6 +37,8 @@ CUSTOMER = Kind("Customer", "CustomerType", "Edm.Guid", "TEXT", "Lookup")
 OWNER = Kind("Owner", "OwnerType", "Edm.Guid", "TEXT", "Lookup")
 GUID = Kind("Uniqueidentifier", "UniqueidentifierType", "Edm.Guid", "TEXT", "UniqueIdentifier")
 IMAGE = Kind("Virtual", "ImageType", "Edm.Binary", "BLOB", "Image")
+FILE = Kind("Virtual", "FileType", "Edm.Guid", "TEXT", "File")
+ENTITY_NAME = Kind("EntityName", "EntityNameType", "Edm.String", "TEXT", "EntityName")
 SHADOW = Kind("Virtual", "VirtualType", "Edm.String", "TEXT", "")
 
 LOOKUPS = frozenset({LOOKUP, CUSTOMER, OWNER})
@@ -71,6 +73,7 @@ class Attribute:
     name: str
     kind: Kind
     label: str = ""
+    description: str = ""
     schema_name: str = ""
     max_length: int = 100
     precision: int = 2
@@ -85,6 +88,8 @@ class Attribute:
     readable: bool = True
     creatable: bool = True
     updatable: bool = True
+    #: Whole-number columns whose sum this one is; it is calculated, not written.
+    sum_of: tuple[str, ...] = ()
     #: The column whose shadow this one is. Shadows are metadata only: the Web API neither selects nor stores them.
     attribute_of: str | None = None
 
@@ -134,9 +139,16 @@ class Table:
     keys: tuple[Key, ...] = ()
     custom: bool = False
     change_tracking: bool = True
+    #: Flags of metadata that are true: ``IsPrivate``, ``IsIntersect``, ``IsLogicalEntity``.
+    flags: frozenset[str] = frozenset()
     ownership: str = "UserOwned"
     #: Names of columns that are joined, in this order, when the primary name is not written but computed.
     computed_name: tuple[str, ...] = field(default=())
+
+    @property
+    def intersect(self) -> bool:
+        """Holds the pairs of an N:N relation."""
+        return "IsIntersect" in self.flags
 
     @property
     def primary_id(self) -> str:

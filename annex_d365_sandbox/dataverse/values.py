@@ -152,6 +152,7 @@ _PARSERS: dict[schema.Kind, Callable[[Attribute, Any], Any]] = {
     schema.MULTISELECT: _choices,
     schema.DATETIME: _moment,
     schema.DATE: _date,
+    schema.ENTITY_NAME: _text,
     schema.GUID: _guid,
     schema.LOOKUP: _guid,
     schema.CUSTOMER: _guid,

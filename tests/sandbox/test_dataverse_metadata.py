@@ -66,11 +66,11 @@ def test_the_documented_definition_query(dataverse):
     [
         ("LogicalName eq 'contact'", {"contact"}),
         ("EntitySetName eq 'accounts' or LogicalName eq 'contact'", {"account", "contact"}),
-        ("IsCustomEntity eq true", {"cr0dd_loyaltyactivity"}),
+        ("IsCustomEntity eq true", {"cr0dd_loyaltyactivity", "cr0dd_specimen"}),
         ("ChangeTrackingEnabled eq true and not (LogicalName eq 'contact') and ObjectTypeCode eq 1", {"account"}),
         ("CanCreateAttributes/Value eq true and LogicalName eq 'account'", {"account"}),
         ("OwnershipType eq Microsoft.Dynamics.CRM.OwnershipTypes'UserOwned'",
-         {"account", "contact", "cr0dd_loyaltyactivity"}),
+         {"account", "contact", "cr0dd_loyaltyactivity", "cr0dd_specimen"}),
         ("LogicalName eq 'nothing'", set()),
     ],
 )  # fmt: skip
@@ -131,3 +131,33 @@ def test_plain_attributes(dataverse):
 )
 def test_refused_metadata_queries(dataverse, path, query, status):
     assert dataverse.error("GET", path, query)[:2] == (status, "0x80060888")
+
+
+def test_lookups_are_relationships(dataverse):
+    body = dataverse.get(
+        f"{CONTACT}/ManyToOneRelationships", "$filter=" + quote("ReferencingAttribute eq 'parentcustomerid'")
+    )
+    assert {
+        (each["ReferencedEntity"], each["ReferencedAttribute"], each["ReferencingEntityNavigationPropertyName"])
+        for each in body["value"]
+    } == {
+        ("account", "accountid", "parentcustomerid_account"),
+        ("contact", "contactid", "parentcustomerid_contact"),
+    }
+    select = "$select=SchemaName,ReferencingEntity,ReferencingAttribute"
+    many = dataverse.get(f"{CONTACT}/OneToManyRelationships", select)["value"]
+    assert ("cr0dd_loyaltyactivity", "cr0dd_contact") in {
+        (each["ReferencingEntity"], each["ReferencingAttribute"]) for each in many
+    }
+    assert set(many[0]) == {"MetadataId", "SchemaName", "ReferencingEntity", "ReferencingAttribute"}
+    assert dataverse.get(f"{CONTACT}/ManyToManyRelationships")["value"] == []
+    expanded = dataverse.get(CONTACT, "$select=LogicalName&$expand=OneToManyRelationships($select=SchemaName)")
+    assert {each["SchemaName"] for each in expanded["OneToManyRelationships"]} == {each["SchemaName"] for each in many}
+
+
+def test_relationships_have_names_of_their_own(dataverse):
+    every = dataverse.get("RelationshipDefinitions")["value"]
+    assert len({each["SchemaName"] for each in every}) == len({each["MetadataId"] for each in every}) == len(every)
+    assert every[0]["@odata.type"] == "#Microsoft.Dynamics.CRM.OneToManyRelationshipMetadata"
+    one = dataverse.get("RelationshipDefinitions", f"$filter=SchemaName%20eq%20'{every[3]['SchemaName']}'")["value"]
+    assert one == [every[3]]

@@ -287,3 +287,25 @@ def test_one_row_and_its_version(dataverse):
     status, code, message = dataverse.error("GET", f"contacts({B})")
     assert (status, code) == (404, "0x80040217")
     assert B in message
+
+
+def test_the_row_that_a_lookup_points_to(dataverse):
+    org = dataverse.organisation
+    account = org.create("account", {"name": "Shop"})
+    org.create("contact", {"contactid": A, "parentcustomerid": account, "parentcustomerid__table": "account"})
+    body = dataverse.get(f"contacts({A})/parentcustomerid_account", "$select=name")
+    assert (body["accountid"], body["name"]) == (account, "Shop")
+    assert body["@odata.context"].endswith("#accounts(name)/$entity")
+    for other in ("parentcustomerid_contact", "transactioncurrencyid"):
+        assert dataverse.call("GET", f"contacts({A})/{other}").status == 204
+    assert dataverse.error("GET", f"contacts({B})/parentcustomerid_account")[:2] == (404, "0x80040217")
+    assert dataverse.error("GET", f"contacts({A})/nope")[0] == 404
+
+
+def test_tables_that_may_not_be_read_are_not_read_through_others(dataverse):
+    dataverse.organisation.create("contact", {"contactid": A})
+    dataverse.organisation.switches.unreadable_tables = ["systemuser"]
+    assert dataverse.error("GET", "contacts", "$expand=ownerid")[:2] == (403, "0x80040220")
+    assert dataverse.error("GET", f"contacts({A})", "$expand=ownerid")[0] == 403
+    dataverse.organisation.update("contact", A, {"ownerid": A})
+    assert dataverse.error("GET", f"contacts({A})/ownerid")[0] == 403

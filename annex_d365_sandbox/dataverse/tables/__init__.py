@@ -6,7 +6,16 @@ from annex_d365_sandbox.dataverse.schema import Table
 from annex_d365_sandbox.dataverse.tables.contact import CONTACT
 from annex_d365_sandbox.dataverse.tables.loyalty import LOYALTY_ACTIVITY
 from annex_d365_sandbox.dataverse.tables.small import ACCOUNT, BUSINESS_UNIT, SYSTEM_USER, TRANSACTION_CURRENCY
+from annex_d365_sandbox.dataverse.tables.specimen import EXTRA, SPECIMEN, extra_tables
 
-TABLES: tuple[Table, ...] = (ACCOUNT, BUSINESS_UNIT, CONTACT, LOYALTY_ACTIVITY, SYSTEM_USER, TRANSACTION_CURRENCY)
+TABLES: tuple[Table, ...] = (
+    ACCOUNT,
+    BUSINESS_UNIT,
+    CONTACT,
+    LOYALTY_ACTIVITY,
+    SPECIMEN,
+    SYSTEM_USER,
+    TRANSACTION_CURRENCY,
+)
 
-__all__ = ["TABLES"]
+__all__ = ["EXTRA", "TABLES", "extra_tables"]
