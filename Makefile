@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint types ci lock docs clean
+.PHONY: help setup demo test peers lint types ci lock docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -11,7 +11,11 @@ help:  ## what there is to make
 setup: $(VENV)/.installed  ## create .venv from requirements.lock, with uv if present, else pip
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@PYTHON="$(PYTHON)" ./scripts/setup $(VENV)
+	@PYTHON="$(PYTHON)" ./scripts/setup $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)-peers/.installed: requirements-peers.lock pyproject.toml
+	@PYTHON="$(PYTHON)" ./scripts/setup $(VENV)-peers requirements-peers.lock
 	@touch $@
 
 demo: setup  ## both sides seeded, contacts moved by meltano run, then five edits, then moved again
@@ -19,6 +23,9 @@ demo: setup  ## both sides seeded, contacts moved by meltano run, then five edit
 
 test: setup  ## all tests
 	@$(BIN)/python -m pytest -q
+
+peers: $(VENV)-peers/.installed  ## other people's clients against the sandbox
+	@$(VENV)-peers/bin/python -m pytest -q tests/peers
 
 lint: setup  ## style and import rules
 	@$(BIN)/ruff check .
@@ -37,6 +44,9 @@ docs: setup  ## write the tables in README.md and meltano.yml that come from the
 lock: setup  ## resolve requirements.lock anew, for all supported Pythons
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --extra sandbox --group dev \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --extra sandbox --group dev --group peers \
+		--generate-hashes --no-emit-index-url --no-header --constraint requirements.lock --quiet \
+		--output-file requirements-peers.lock
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .meltano .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers .meltano .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
