@@ -2,6 +2,7 @@
 
 ConnectorError
 ├── SettingError     a setting is missing, wrong, or refused by a service: mend the setting
+│   └── PrivilegeError   the user of the settings may not do this
 └── ServiceError     a service did not do what it was asked
     ├── RowError     it refused this row; the others go on
     └── OutageError  it could not be reached, or failed for as long as we were patient: run again later
@@ -22,6 +23,10 @@ class SettingError(ConnectorError):
     def __init__(self, setting: str, problem: str) -> None:
         self.setting = setting
         super().__init__(f"Setting `{setting}`: {problem}")
+
+
+class PrivilegeError(SettingError):
+    """The user that the settings name lacks a privilege."""
 
 
 class ServiceError(ConnectorError):

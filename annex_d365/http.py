@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -69,10 +70,8 @@ def decide(status: int, *, repeatable: bool, signed_in_again: bool = False) -> A
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that ``Retry-After`` asks for, from seconds or an HTTP date; None when absent or unreadable."""
     value = headers.get("Retry-After", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if value.isdecimal():
+        return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
     except ValueError:
@@ -80,8 +79,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def pause(tries: int, asked: float | None) -> float:
-    """Seconds before the next try: what the service asked for to the letter, else doubling with jitter."""
-    if asked is not None:
+    """Seconds before the next try: what the service asked for to the letter, else doubling with jitter.
+
+    "At once" is no answer: a service that says so while it refuses would be hammered.
+    """
+    if asked:
         return asked
     return random.uniform(0.5, 1.0) * min(MAX_PAUSE_SECONDS, 2.0 ** (tries - 1))  # noqa: S311 - no secret
 
@@ -111,6 +113,7 @@ class Session(requests.Session):
         """As in requests."""
         if self._ca_bundle:
             kwargs["verify"] = self._ca_bundle
+        kwargs.setdefault("timeout", (CONNECT_SECONDS, READ_SECONDS))  # MSAL sets none
         return super().request(*args, **kwargs)
 
 
@@ -227,7 +230,9 @@ class _Call:
         except _Retry as retry:
             if retry.first_contact:
                 raise SettingError(self.client.host_setting, str(retry.because)) from None
-            raise OutageError(f"{retry.because} Gave up after {self.tries} tries.", status=retry.status) from None
+            tries = f"{self.tries} tries" if self.tries > 1 else "one try"
+            wait = f", as it asks for {retry.wait:.0f} s of patience" if retry.wait > PATIENCE_SECONDS else ""
+            raise OutageError(f"{retry.because} Gave up after {tries}{wait}.", status=retry.status) from None
 
 
 class Client:
@@ -312,6 +317,34 @@ def origin(url: str) -> str:
     authority = parts.netloc.rpartition("@")[2]
     default = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
     return f"{parts.scheme}://{authority.removesuffix(default)}"
+
+
+def secure_origin(setting: str, url: str) -> str:
+    """Scheme and authority of a URL; https, or http to this machine only.
+
+    Raises:
+        SettingError: it is not such a URL.
+    """
+    parts = urlsplit(url.strip())
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise SettingError(setting, "is not a URL.") from None
+    if not host or parts.scheme not in {"https", "http"}:
+        raise SettingError(setting, "must be a URL that begins with https://.")
+    if parts.username or parts.password:
+        raise SettingError(setting, "must not carry a user name or password.")
+    if parts.scheme == "http" and not _loopback(host):
+        raise SettingError(setting, "must begin with https://; plain http is for this machine only.")
+    authority = f"[{host}]" if ":" in host else host
+    return origin(f"{parts.scheme}://{authority}" + (f":{port}" if port else ""))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def untrusted(url: str) -> SettingError:

@@ -21,6 +21,7 @@ def assert_one_sentence(done, named, words=""):
     assert done.returncode not in (0, None)
     output = done.stdout + done.stderr
     assert "Traceback" not in output, output
+    assert output.count("| ERROR ") == 1, output
     for secret in SECRETS:
         assert secret not in output
     said = [line for line in output.splitlines() if f"`{named}`" in line]
@@ -85,6 +86,15 @@ def test_tap_column_that_is_gone(sandbox, tmp_path):
     (tmp_path / "catalog.json").write_text(json.dumps(catalog))
     done = run_cli("tap_d365", "--catalog", "catalog.json", config=config, directory=tmp_path)
     assert_one_sentence(done, "nosuch", "table contacts has no column")
+
+
+def test_tap_another_replication_key(sandbox, tmp_path):
+    config = tap_config(sandbox)
+    catalog = json.loads(run_cli("tap_d365", "--discover", config=config, directory=tmp_path).stdout)
+    catalog["streams"][0]["replication_key"] = "createdon"
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    done = run_cli("tap_d365", "--catalog", "catalog.json", config=config, directory=tmp_path)
+    assert_one_sentence(done, "catalog", "is `modifiedon`")
 
 
 def test_tap_privileges(sandbox, tmp_path):

@@ -12,11 +12,17 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import requests
 
-from annex_d365.errors import ConnectorError, ServiceError, SettingError
+from annex_d365.errors import ConnectorError, PrivilegeError, ServiceError, SettingError
 
 _UNKNOWN_COLUMN = re.compile(r"property named '([\w.]+)' on type '([\w.]+)'")
 _UNKNOWN_TABLE = re.compile(r"segment '([\w.]+)'")
 _PRIVILEGE = re.compile(r"missing (prv\w+) privilege")
+_NOT_TRACKED = re.compile(r"Entity '?(\w+)'? isn't enabled")
+_EXPIRED = re.compile(r"version stamp .*has expired", re.IGNORECASE)
+
+
+class StaleTokenError(ServiceError):
+    """The service cannot list what changed since a delta token any more (Dataverse page 3): only a full load helps."""
 
 
 class _Detail(msgspec.Struct):
@@ -39,7 +45,7 @@ def _bad_query(message: str) -> ConnectorError | None:
 
 def _missing_privilege(message: str) -> ConnectorError:
     privilege = _PRIVILEGE.search(message)
-    return SettingError(
+    return PrivilegeError(
         "client_id",
         f"this user lacks the privilege {privilege[1] if privilege else 'for it'}; add it to its security role.",
     )
@@ -52,22 +58,45 @@ def _no_member(_message: str) -> ConnectorError:
     )
 
 
+def _not_tracked(message: str) -> ConnectorError:
+    table = _NOT_TRACKED.search(message)
+    return SettingError(
+        f"tables.{table[1]}.replication" if table else "tables",
+        "change tracking is not enabled for this table; enable it there, or use INCREMENTAL.",
+    )
+
+
 #: By code: a sentence of its own, or None for the general one.
 _MEANING: Mapping[str, Callable[[str], ConnectorError | None]] = {
     "0x80060888": _bad_query,
     "0x80040220": _missing_privilege,
     "0x80072560": _no_member,
+    "0x80072491": _not_tracked,
+    "0x80072492": _not_tracked,
 }
+#: Delta tokens that are too old, or from elsewhere.
+_STALE = frozenset({"0x80044352", "0x80044183"})
 _NO_LICENCE = frozenset({"0x80048306", "0x80040277", "0x80040231", "0x80050304", "0x80040225", "0x8004A104"})
 
 
 def explain(response: requests.Response) -> ConnectorError:
-    """The error for a refusal."""
+    """The error for a refusal.
+
+    Raises:
+        StaleTokenError: it refused a delta token. Raised here, so that it is not tried again: with which status the
+            service says so is UNCONFIRMED (Dataverse page 3), its code and its message are known.
+    """
     try:
         detail = msgspec.json.decode(response.content, type=_Body).error
     except msgspec.MsgspecError:
         detail = _Detail()  # a gateway's own page
     code = hexadecimal(detail.code)
+    if code.lower() in _STALE or _EXPIRED.search(detail.message):
+        raise StaleTokenError(
+            "Dataverse does not know any more what changed since the last run.",
+            status=response.status_code,
+            code=code,
+        )
     if code in _MEANING and (meaning := _MEANING[code](detail.message)):
         return meaning
     if response.status_code == requests.codes.unauthorized:

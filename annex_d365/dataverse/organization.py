@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from annex_d365.errors import SettingError
-from annex_d365.http import origin
+from annex_d365.http import secure_origin
 
 logger = logging.getLogger(__name__)
 
@@ -75,31 +74,3 @@ def login_host(organization: str) -> str:
     """The sign-in host of the cloud that the organisation's URL belongs to."""
     host = urlsplit(organization).hostname or ""
     return next((login for suffix, login in _LOGIN_HOSTS if host.endswith(suffix)), PUBLIC_LOGIN_HOST)
-
-
-def secure_origin(setting: str, url: str) -> str:
-    """Scheme and authority of a URL; https, or http to this machine only.
-
-    Raises:
-        SettingError: it is not such a URL.
-    """
-    parts = urlsplit(url.strip())
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise SettingError(setting, "is not a URL.") from None
-    if not host or parts.scheme not in {"https", "http"}:
-        raise SettingError(setting, "must be a URL that begins with https://.")
-    if parts.username or parts.password:
-        raise SettingError(setting, "must not carry a user name or password.")
-    if parts.scheme == "http" and not _loopback(host):
-        raise SettingError(setting, "must begin with https://; plain http is for this machine only.")
-    authority = f"[{host}]" if ":" in host else host
-    return origin(f"{parts.scheme}://{authority}" + (f":{port}" if port else ""))
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -19,15 +19,18 @@ from urllib.parse import urlsplit
 
 import backoff
 import msal
+import msgspec
 import requests
-from msal.exceptions import MsalServiceError
 from requests.auth import AuthBase
 
 from annex_d365 import http
-from annex_d365.dataverse.organization import DYNAMICS_HOST, login_host, secure_origin
+from annex_d365.dataverse.organization import DYNAMICS_HOST, login_host
 from annex_d365.errors import ConnectorError, OutageError, SettingError
+from annex_d365.http import secure_origin
 
 logger = logging.getLogger(__name__)
+# Its messages hold replies, with the names of users in them.
+logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 #: A token is renewed when it has less than this left.
 MARGIN_SECONDS = 300
@@ -146,6 +149,17 @@ class Credentials:
         return self.tenant_id
 
 
+class _UnavailableError(OutageError):
+    """The sign-in service has no answer; ask again after ``wait`` seconds."""
+
+    def __init__(self, authority: str, wait: float, *, answered: bool) -> None:
+        self.wait, self.answered = wait, answered
+        problem = "is not available" if answered else "could not be reached"
+        super().__init__(
+            f"The sign-in service at {http.origin(authority)} {problem} (settings `auth_endpoint_url`, `tenant_id`)."
+        )
+
+
 class SignIn(AuthBase):
     """Puts a bearer token on requests to the organisation, and on nobody else's. Safe for threads."""
 
@@ -180,25 +194,54 @@ class SignIn(AuthBase):
         return True
 
     def _sign_in(self) -> None:
-        retry = backoff.on_exception(backoff.expo, OutageError, max_tries=4, factor=0.5, logger=None)
-        reply = retry(self._ask)()
+        tries = 0
+
+        def ask() -> Mapping[str, Any]:
+            nonlocal tries
+            tries += 1
+            return self._ask(tries)
+
+        def give_up(error: Exception) -> bool:
+            # One that never answered is more likely a wrong setting.
+            assert isinstance(error, _UnavailableError)
+            return tries >= (http.MAX_TRIES if error.answered else http.MAX_TRIES_FIRST_CONTACT)
+
+        retry = backoff.on_exception(
+            backoff.runtime,
+            _UnavailableError,
+            value=lambda error: error.wait,
+            jitter=None,
+            giveup=give_up,
+            max_time=http.PATIENCE_SECONDS,
+            logger=None,
+        )
+        reply = retry(ask)()
         if "access_token" not in reply:
             raise refusal(reply, self._credentials)
         self._token = reply["access_token"]
         self._expires = time.time() + float(reply.get("expires_in", 0))
 
-    def _ask(self) -> Mapping[str, Any]:
+    def _ask(self, tries: int) -> Mapping[str, Any]:
         """Ask MSAL once. A new application each time: it replays failures from memory (Dataverse page 1.4)."""
         session = http.new_session(self._ca_bundle)
+        answered = False
+
+        def look(response: requests.Response, **_: Any) -> None:
+            """Before MSAL sees it: what is no answer to the question is an outage."""
+            nonlocal answered
+            answered = True
+            busy = http.decide(response.status_code, repeatable=True) is http.Action.RETRY
+            if busy or (response.ok and not _is_json(response.content)):
+                asked = http.retry_after(response.headers, time.time())
+                raise _UnavailableError(self._authority, http.pause(tries, asked), answered=True)
+
+        session.hooks["response"].append(look)
         try:
             reply: Mapping[str, Any] = self._flow(session)
         except requests.exceptions.SSLError:
             raise http.untrusted(self._authority) from None
-        except (requests.RequestException, MsalServiceError):
-            raise OutageError(
-                f"The sign-in service at {http.origin(self._authority)} could not be reached "
-                "(settings `auth_endpoint_url`, `tenant_id`)."
-            ) from None
+        except requests.RequestException:
+            raise _UnavailableError(self._authority, http.pause(tries, None), answered=answered) from None
         except ConnectorError:
             raise
         except OSError:
@@ -246,6 +289,14 @@ def refusal(reply: Mapping[str, Any], credentials: Credentials) -> SettingError:
         setting = "auth_endpoint_url"
     said = ", ".join([error, *(f"AADSTS{code}" for code in codes)])
     return SettingError(setting, f"{problem.rstrip('.')} ({said})." if said else problem)
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _certificate(path: str) -> dict[str, str]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
+import select
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import click
 import jsonschema_rs
 from jsonschema import Draft7Validator
+from singer_sdk import Target
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import PluginBase
 
 from annex_d365.errors import ConnectorError
 
+#: What a shell reports of a program that a signal ended is this plus the signal.
+SIGNAL_EXIT_CODE = 128
 _TYPE_WORDS = {
     "string": "a text",
     "integer": "a whole number",
@@ -57,6 +64,13 @@ class Plugin(PluginBase):
             raise ConfigValidationError("Config validation failed", errors=errors, schema=schema)
         return errors
 
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """As in the SDK (plugin_base.py, 0.54.9), which then exits with 0 as if all were done."""
+        try:
+            super()._handle_termination(signum, frame)
+        except SystemExit:
+            sys.exit(SIGNAL_EXIT_CODE + signum)
+
 
 def setting_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the settings: a sentence each, which names the setting and never its value."""
@@ -90,16 +104,43 @@ def _rule(kind: Any) -> str:
             return f"does not satisfy `{rule}` {kind.value}"
 
 
+#: What the SDK says around an error that is told in a sentence of its own.
+_NOISE = ("An unhandled error occurred while syncing", "Config validation failed")
+#: How long a target that has failed goes on to take what its tap sends.
+DISCARD_SECONDS = 10.0
+
+
+def _no_noise(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_NOISE)
+
+
 def run(plugin: type[PluginBase]) -> None:
     """The console script of ``plugin``: what the user can mend is one line and exit code 1, a bug has its traceback."""
     command = plugin.cli
     logger = logging.getLogger(plugin.name)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_no_noise)
+    code: Any = 0
     try:
         command()
+    except SystemExit as stop:  # how click ends, always
+        code = stop.code
     except ConfigValidationError as error:  # --test, where the SDK lets it pass
         for sentence in error.errors:
             logger.error(sentence)  # noqa: TRY400 - a traceback tells the user nothing
-        sys.exit(1)
+        code = 1
     except ConnectorError as error:
         logger.error(error)  # noqa: TRY400
-        sys.exit(1)
+        code = 1
+    if code in {1, 2} and issubclass(plugin, Target):
+        _discard(sys.stdin.fileno())
+    sys.exit(code)
+
+
+def _discard(descriptor: int) -> None:
+    """Take what the tap still sends, or Meltano, which runs the pipe, would log tracebacks of its own."""
+    end = time.monotonic() + DISCARD_SECONDS
+    while not os.isatty(descriptor) and (left := end - time.monotonic()) > 0:
+        readable, _, _ = select.select([descriptor], [], [], left)
+        if not readable or not os.read(descriptor, 1 << 16):
+            return

@@ -141,6 +141,11 @@ def test_retry_after_takes_anything(text):
     assert asked is None or asked >= 0
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "1_0", "1e3", "0"])
+def test_retry_after_that_says_nothing_does_not_hammer(value):
+    assert http.pause(1, http.retry_after({"Retry-After": value}, now=0)) >= 0.5
+
+
 @given(st.integers(min_value=1, max_value=200))
 def test_pauses_grow_and_end(tries):
     assert 0.5 <= http.pause(tries, None) <= http.MAX_PAUSE_SECONDS
@@ -169,7 +174,7 @@ def test_patience_ends(server, client, pauses):
 
 def test_a_pause_beyond_patience_is_not_begun(server, client, pauses):
     server.replies = [(429, {"Retry-After": "86400"}, b"")]
-    with pytest.raises(OutageError):
+    with pytest.raises(OutageError, match="after one try, as it asks for 86400 s of patience"):
         send(client, server)
     assert pauses == []
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annex_d365.dataverse.organization import login_host, organization_url, secure_origin
+from annex_d365.dataverse.organization import login_host, organization_url
 from annex_d365.errors import SettingError
+from annex_d365.http import secure_origin
 
 
 @pytest.mark.parametrize(

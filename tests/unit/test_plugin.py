@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
+
 import pytest
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
+from support import ROOT
 
 from annex_d365.errors import SettingError
+from annex_d365.singer import plugin
 from annex_d365.singer.plugin import run, setting_errors
 from tap_d365.tap import TapD365
 
@@ -60,16 +67,11 @@ def test_a_setting_that_is_not_known_is_named(caplog):
     assert "Setting `frobnicate` is not known and has no effect." in caplog.text
 
 
-class Command:
-    """Stands in for a plugin class whose command raises."""
+def plugin_that_raises(error):
+    def cli():
+        raise error
 
-    name = "tap-x"
-
-    def __init__(self, error):
-        self.error = error
-
-    def cli(self):
-        raise self.error
+    return type("Plugin", (), {"name": "tap-x", "cli": staticmethod(cli)})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ class Command:
 )
 def test_an_error_is_one_line_and_an_exit_code(error, caplog):
     with pytest.raises(SystemExit) as stop:
-        run(Command(error))
+        run(plugin_that_raises(error))
     assert stop.value.code == 1
     assert [record.getMessage() for record in caplog.records] == ["Setting `client_secret`: is wrong."]
     assert caplog.records[0].exc_info is None
@@ -89,4 +91,35 @@ def test_an_error_is_one_line_and_an_exit_code(error, caplog):
 
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        run(Command(ZeroDivisionError()))
+        run(plugin_that_raises(ZeroDivisionError()))
+
+
+def test_a_target_that_failed_takes_what_its_tap_still_sends(tmp_path):
+    """Or Meltano, which writes into the pipe, would add tracebacks of its own."""
+    (tmp_path / "config.json").write_text("{}")
+    target = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "target_annex", "--config", str(tmp_path / "config.json")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    for _ in range(200):
+        target.stdin.write(b"x" * 10_000)
+        target.stdin.flush()
+    target.stdin.close()
+    assert target.wait(timeout=30) != 0
+    assert b"Traceback" not in target.stderr.read()
+    target.stderr.close()
+
+
+def test_a_tap_that_is_stopped_does_not_say_that_all_is_well():
+    tap = TapD365(config={"client_id": "app"}, setup_mapper=False)
+    with pytest.raises(SystemExit) as stop:
+        tap._handle_termination(15, None)
+    assert stop.value.code == 143
+
+
+def test_noise_of_the_sdk_is_left_out():
+    record = logging.makeLogRecord({"msg": "An unhandled error occurred while syncing '%s'", "args": ("contacts",)})
+    assert not plugin._no_noise(record)
+    assert plugin._no_noise(logging.makeLogRecord({"msg": "Setting `x`: is wrong."}))

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from annex_d365 import http
 from annex_d365.dataverse.signin import Credentials, SignIn, refusal
 from annex_d365.errors import OutageError, SettingError
 
@@ -125,33 +126,38 @@ def test_a_refusal_names_the_setting(reply, named, words):
     assert "u@example.com" not in error
 
 
-class FakeLogin(requests.Session):
+DISCOVERY = (
+    b'{"token_endpoint":"https://login.microsoftonline.com/t/token",'
+    b'"authorization_endpoint":"https://login.microsoftonline.com/t/authorize"}'
+)
+
+
+class FakeLogin(requests.adapters.BaseAdapter):
     """Answers like a sign-in service, and keeps what it was asked."""
 
     def __init__(self, *replies):
         super().__init__()
         self.replies = list(replies)
         self.forms = []
+        self.timeouts = []
 
-    def get(self, url, **kwargs):
-        return self._reply(
-            200,
-            b'{"token_endpoint":"https://login.microsoftonline.com/t/token",'
-            b'"authorization_endpoint":"https://login.microsoftonline.com/t/authorize"}',
-        )
-
-    def post(self, url, data=None, **kwargs):
-        self.forms.append(data)
-        reply = self.replies.pop(0)
+    def send(self, request, timeout=None, **kwargs):
+        self.timeouts.append(timeout)
+        if request.method == "GET":
+            reply = (200, DISCOVERY)
+        else:
+            self.forms.append({name: values[0] for name, values in parse_qs(request.body).items()})
+            reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
-        return self._reply(*reply)
-
-    @staticmethod
-    def _reply(status, body):
         response = requests.Response()
-        response.status_code, response._content = status, body
+        response.status_code, response._content = reply[:2]
+        response.headers.update(reply[2] if len(reply) > 2 else {})
+        response.request, response.url = request, request.url
         return response
+
+    def close(self):
+        pass
 
 
 TOKEN = (200, b'{"access_token":"tok","expires_in":"3599"}')
@@ -160,9 +166,15 @@ TOKEN = (200, b'{"access_token":"tok","expires_in":"3599"}')
 @pytest.fixture
 def login(monkeypatch):
     def use(*replies):
-        session = FakeLogin(*replies)
-        monkeypatch.setattr("annex_d365.http.new_session", lambda _bundle: session)
-        return session
+        service = FakeLogin(*replies)
+
+        def session(ca_bundle):
+            made = http.Session(ca_bundle)
+            made.mount("https://", service)
+            return made
+
+        monkeypatch.setattr(http, "new_session", session)
+        return service
 
     return use
 
@@ -199,18 +211,48 @@ def test_the_token_goes_nowhere_else(login):
     assert session.forms == []
 
 
-def test_an_outage_is_waited_out(login, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    session = login((503, b"busy"), requests.ConnectionError(), TOKEN)
+@pytest.fixture
+def pauses(monkeypatch):
+    waited = []
+    monkeypatch.setattr("time.sleep", lambda seconds: waited.append(seconds) if seconds else None)
+    return waited
+
+
+def test_an_outage_is_waited_out(login, pauses):
+    service = login((503, b"busy"), requests.ConnectionError(), (200, b"<html>welcome</html>"), TOKEN)
     assert SignIn(credentials(**APP, tenant_id="t")).token() == "tok"
-    assert len(session.forms) == 3
+    assert len(service.forms) == 4
 
 
-def test_an_outage_ends(login, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    login(*[requests.ConnectionError()] * 9)
-    with pytest.raises(OutageError, match="could not be reached"):
+def test_throttling_is_obeyed_to_the_letter(login, pauses):
+    login((429, b"{}", {"Retry-After": "17"}), TOKEN)
+    assert SignIn(credentials(**APP, tenant_id="t")).token() == "tok"
+    assert pauses == [17.0]
+
+
+@pytest.mark.parametrize(
+    ("reply", "words", "tries"),
+    [((503, b"busy"), "is not available", http.MAX_TRIES), (requests.ConnectionError(), "is not available", 10)],
+)
+def test_an_outage_ends(login, pauses, reply, words, tries):
+    service = login(*[reply] * 99)
+    with pytest.raises(OutageError, match=words):
         SignIn(credentials(**APP, tenant_id="t")).token()
+    assert len(service.forms) == tries
+
+
+def test_every_request_has_a_time_limit(login):
+    service = login(TOKEN)
+    SignIn(credentials(**APP, tenant_id="t")).token()
+    assert service.timeouts
+    assert all(service.timeouts)
+
+
+def test_pages_of_a_gateway_are_in_no_log(login, pauses, caplog):
+    caplog.set_level("DEBUG")
+    login((200, b"<html>pl4nted</html>"), TOKEN)
+    SignIn(credentials(**APP, tenant_id="t")).token()
+    assert "pl4nted" not in caplog.text
 
 
 @pytest.fixture
@@ -241,7 +283,7 @@ def test_a_certificate_instead_of_a_secret(login, certificate):
     session = login(TOKEN)
     settings = {"client_id": "app", "client_certificate": str(path), "tenant_id": "t"}
     assert SignIn(credentials(**settings)).token() == "tok"
-    form = session.forms[0] if isinstance(session.forms[0], dict) else parse_qs(session.forms[0])
+    form = session.forms[0]
     claims = jwt.decode(
         form["client_assertion"], public_key, ["PS256", "RS256"], audience="https://login.microsoftonline.com/t/token"
     )
