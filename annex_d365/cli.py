@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+
+from annex_d365.dataverse.connect import connect
+from annex_d365.dataverse.plan import plan as plan_shards
+from annex_d365.errors import ConnectorError
 
 #: Commands that the library must not import announce themselves in this group.
 GROUP = "annex_d365.commands"
@@ -36,3 +42,24 @@ class Commands(click.Group):
 @click.version_option(package_name="annexcloud-d365")
 def main() -> None:
     """Annex Cloud and Dynamics 365: what is around the pipelines."""
+
+
+@main.command()
+@click.option("--config", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="Settings of tap-d365, as JSON (`meltano invoke --dump=config tap-d365`).")  # fmt: skip
+@click.option("--table", default="contacts", show_default=True, help="Entity set name of the table.")
+@click.option("--shards", type=click.IntRange(1, 1000), required=True, help="How many parts.")
+def plan(path: Path, table: str, shards: int) -> None:
+    """Find balanced bounds for a backfill on several machines: values of the setting `shard`, one per line."""
+    try:
+        settings = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise click.BadParameter(f"{path} is not a JSON object.", param_hint="--config") from None
+    try:
+        parts = plan_shards(connect(settings), table, shards)
+    except ConnectorError as error:
+        raise click.ClickException(str(error)) from None
+    for part in parts:
+        bounds = {name: bound for name, bound in (("from", part.lower), ("to", part.upper)) if bound}
+        click.echo(msgspec.json.encode(bounds).decode())
+        click.echo(f"  {part.rows:,} rows", err=True)

@@ -25,6 +25,7 @@ class Gate:
     def __init__(self, limit: int) -> None:
         self._condition = threading.Condition()
         self._limit = self._allowed = max(1, limit)
+        self._advised: int | None = None
         self._in_flight = self._calm = 0
         self._closed_until = 0.0
         #: Seconds during which nothing was sent because the service asked for it.
@@ -64,10 +65,11 @@ class Gate:
             self._condition.notify_all()
 
     def answered(self, hint: int | None = None) -> None:
-        """An answer without a complaint; ``hint`` is how many requests at once the service recommends."""
+        """An answer without a complaint; ``hint`` is how many requests at once the service advises, from now on."""
         with self._condition:
             self._calm += 1
-            most = min(self._limit, hint) if hint else self._limit
+            self._advised = hint or self._advised
+            most = min(self._limit, self._advised or self._limit)
             if self._allowed > most:
                 self._allowed = max(1, most)
             elif self._allowed < most and self._calm >= CALM_ANSWERS:

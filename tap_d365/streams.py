@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
+from singer_sdk.singerlib import ActivateVersionMessage, Catalog, Metadata, MetadataMapping, Schema
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, REPLICATION_LOG_BASED
 
+from annex_d365.dataverse.client import Dataverse, Row
 from annex_d365.dataverse.metadata import Table
-from annex_d365.dataverse.query import Query
-from annex_d365.errors import SettingError
+from annex_d365.dataverse.query import Query, all_of
+from annex_d365.dataverse.ranges import FORM, RangeReader
+from annex_d365.dataverse.records import Records
+from annex_d365.errors import PrivilegeError, SettingError
+from annex_d365.singer.pace import Pace
+from tap_d365.log_based import DELETED_AT, LogBased, with_deletions
 from tap_d365.progress import Progress
+from tap_d365.tables import TableSettings
 
 if TYPE_CHECKING:
     from tap_d365.tap import TapD365
 
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
-
 
 class TableStream(Stream):
-    """Rows of one table, oldest change first.
+    """Rows of one table.
 
     For the SDK the stream is unsorted: it then writes the bookmark when the stream is done, and never past the run's
     start. What makes a run resumable is in :mod:`tap_d365.progress`.
@@ -31,74 +38,190 @@ class TableStream(Stream):
     STATE_MSG_FREQUENCY = 1000
     # Values have their JSON types already, as the service sends them.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    # The SDK would send it before the first record, when a target cannot know yet what is gone (Singer page 5.13).
+    emit_activate_version_messages = False
 
-    def __init__(self, tap: TapD365, table: Table) -> None:
-        self._table = table
+    def __init__(self, tap: TapD365, table: Table, settings: TableSettings) -> None:
+        self.table = table
+        self._settings = settings
         self._tap_d365 = tap
-        super().__init__(tap, schema=table.schema, name=table.entity_set)
+        method = settings.method(table)
+        schema = with_deletions(table.schema) if method == REPLICATION_LOG_BASED else table.schema
+        super().__init__(tap, schema=schema, name=table.entity_set)
         self.primary_keys = (table.primary_id,)
-        self.replication_key = table.replication_key
+        self.forced_replication_method = method
+        if self.forced_replication_method != REPLICATION_FULL_TABLE:
+            self.replication_key = table.replication_key
 
     @property
-    def columns(self) -> list[str]:
-        """The columns to ask for: those selected, the key and the bookmark.
+    def metadata(self) -> MetadataMapping:
+        """As in the SDK; images and files are left out unless they are selected."""
+        metadata = super().metadata
+        for column in self.table.on_demand:
+            entry = metadata["properties", column]
+            if entry.selected_by_default is None:
+                entry.selected_by_default = False
+        if self.replication_method == REPLICATION_LOG_BASED:
+            # Without it a deletion would look like a row that lost its values.
+            metadata["properties", DELETED_AT].inclusion = Metadata.InclusionType.AUTOMATIC
+        return metadata
 
-        Raises:
-            SettingError: the catalog names one that the table does not have.
-        """
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """As in the SDK; a catalog may ask for LOG_BASED that was discovered without."""
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        if entry and self.replication_method == REPLICATION_LOG_BASED:
+            entry.schema = Schema.from_dict(with_deletions(entry.schema.to_dict()))
+            entry.metadata.update(self.metadata)
+            super().apply_catalog(catalog)
+            # It has the schemas of the catalog as that came.
+            self._tap.mapper.register_raw_streams_from_catalog(catalog)
+
+    @property
+    def dataverse(self) -> Dataverse:
+        """The organisation."""
+        return self._tap_d365.dataverse
+
+    @property
+    def run_start(self) -> str:
+        """When this run began, in the form of the rows' own timestamps."""
+        return datetime.fromtimestamp(self._tap_d365.initialized_at / 1000, timezone.utc).strftime(FORM)
+
+    @property
+    def records(self) -> Records:
+        """The columns that are selected, with the key and the bookmark."""
         automatic = {*self.primary_keys, self.replication_key}
-        wanted = [
-            name
-            for name in self.effective_schema["properties"]
-            if name in automatic or self.mask.get(("properties", name), True)
-        ]
-        if unknown := sorted(set(wanted) - set(self._table.columns)):
-            raise SettingError(
-                "catalog",
-                f"table {self.name} has no column {', '.join(f'`{name}`' for name in unknown)}; discover it anew.",
-            )
-        return wanted
+        return Records(
+            self.table,
+            (
+                name
+                for name in self.effective_schema["properties"]
+                if name != DELETED_AT
+                and (name in automatic or self.mask.get(("properties", name), name not in self.table.on_demand))
+            ),
+        )
+
+    def query(self, records: Records) -> Query:
+        """What the settings ask for."""
+        shard = self.config.get("shard") or {}
+        return Query(
+            self.name,
+            select=records.select,
+            filter=all_of(
+                self._settings.filter,
+                f"createdon ge {_moment(shard['from'])}" if shard.get("from") else "",
+                f"createdon lt {_moment(shard['to'])}" if shard.get("to") else "",
+            ),
+            top=self._settings.top,
+            expand=records.expand,
+        )
 
     def get_replication_key_signpost(self, context: Context | None = None) -> Any:
         """The run's start, in the form of the rows' own timestamps."""
         moment = super().get_replication_key_signpost(context)
-        return moment.strftime(_FORM) if isinstance(moment, datetime) else moment
+        return moment.strftime(FORM) if isinstance(moment, datetime) else moment
 
-    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+    def get_records(self, context: Context | None) -> Iterable[Row]:
         """The rows, as records."""
-        columns = self.columns
-        converted = {name: kind.convert for name, kind in self._table.columns.items() if kind.convert}
-        conversions = [(name, converted[name]) for name in columns if name in converted]
-        for row in self._rows(columns, context):
-            record = {name: row.get(name) for name in columns}
-            for name, convert in conversions:
-                if record[name] is not None:
-                    record[name] = convert(record[name])
+        try:
+            yield from self._records(context)
+        except PrivilegeError as error:
+            if not self._settings.optional:
+                raise
+            # The metadata lists tables whose rows the user may not read.
+            self.logger.warning("The table is left out. %s", error)
+
+    def _records(self, context: Context | None) -> Iterator[Row]:
+        records = self.records
+        if self.replication_method == REPLICATION_LOG_BASED:
+            found = LogBased(self, records).records()
+        elif self.replication_method == REPLICATION_INCREMENTAL:
+            found = map(records.build, self._incremental(records, context))
+        else:
+            found = map(records.build, self._full_table(records))
+        pace = self._pace(records, context)
+        for record in found:
+            pace.row()
             yield record
+        pace.finish()
 
-    def _rows(self, columns: list[str], context: Context | None) -> Iterable[dict[str, Any]]:
-        key, bookmark = self._table.primary_id, self.replication_key
-        if not bookmark:
-            yield from self._pages(Query(self.name, select=columns, orderby=[key]))
-            return
-        progress = Progress(
-            self.stream_state, self._table, self._start(context), self.get_replication_key_signpost(context)
-        )
-        query = Query(
-            self.name,
-            select=columns,
-            filter=f"{bookmark} ge {progress.position}" if progress.position else "",
-            # The key decides between equal times, or rows would be skipped at the border of a page.
-            orderby=[bookmark, key],
-        )
-        yield from filter(progress.is_new, self._pages(query))
-        progress.finish()
-
-    def _start(self, context: Context | None) -> str | None:
-        """Where to begin: the bookmark, or ``start_date``."""
+    def _incremental(self, records: Records, context: Context | None) -> Iterator[Row]:
         moment = self.get_starting_timestamp(context)
-        return moment.astimezone(timezone.utc).strftime(_FORM) if moment else None
+        start = moment - timedelta(seconds=self.config["lookback_seconds"]) if moment else None
+        yield from self.ranges(records, _text(moment), _text(start))
 
-    def _pages(self, query: Query) -> Iterable[dict[str, Any]]:
-        for page in self._tap_d365.dataverse.pages(query, self.config["page_size"]):
-            yield from page.value
+    def ranges(self, records: Records, bookmark: str | None, start: str | None) -> Iterator[Row]:
+        """Rows that changed since ``start``, resumable; moves the bookmark when all are read."""
+        column = self.replication_key or ""
+        if column != self.table.replication_key:
+            raise SettingError("catalog", f"the replication key of {self.name} is `{self.table.replication_key}`.")
+        progress = Progress(self.stream_state, self.table, bookmark, start, self.run_start)
+        reader = RangeReader(
+            self.dataverse,
+            self.query(records),
+            column=column,
+            key=self.table.primary_id,
+            page_size=self.config["page_size"],
+            parallel=self.config["max_parallel_requests"],
+            run_start=self.run_start,
+            annotations=records.annotations,
+        )
+        if start is None and self.config["max_parallel_requests"] > 1:
+            self.dataverse.ask_for_advice()
+        for part in reader.parts(progress.ranges):
+            yield from progress.new_rows(part)
+        progress.finish(column)
+
+    def _pace(self, records: Records, context: Context | None) -> Pace:
+        dataverse, query = self.dataverse, self.query(records)
+        # How many rows all are, the service knows without counting.
+        known = self.get_starting_replication_key_value(context) or self.stream_state.get("delta")
+        all_rows = not query.filter and not query.top and not known
+        return Pace(
+            self.logger,
+            pages=lambda: dataverse.pages_read,
+            throttled=lambda: dataverse.http.throttled_seconds,
+            total=lambda: dataverse.row_count(self.table.logical_name) if all_rows else None,
+        )
+
+    def backfill(self, records: Records) -> Iterator[Row]:
+        """All rows; those since the start date, and resumable, where the table has a change time."""
+        if self.replication_key:
+            start = self.config.get("start_date")
+            return self.ranges(records, None, _moment(start) if start else None)
+        return self._all_rows(records)
+
+    def _full_table(self, records: Records) -> Iterator[Row]:
+        if self.config.get("emit_activate_version_messages", False):
+            self.use_version(self.new_version())
+        yield from self._all_rows(records)
+        if self._stream_version:
+            self.activate_version()
+
+    def _all_rows(self, records: Records) -> Iterator[Row]:
+        query = replace(self.query(records), orderby=(self.table.primary_id,))
+        return self.dataverse.rows(query, self.config["page_size"], records.annotations)
+
+    def new_version(self) -> int:
+        """Of a full load that begins now: as in the SDK, seconds since 1970."""
+        return self._tap_d365.initialized_at // 1000
+
+    def use_version(self, version: int | None) -> None:
+        """Records have this version from now on."""
+        self._stream_version = version
+
+    def activate_version(self) -> None:
+        """Tell the target that all rows were sent: what it has of earlier versions is gone at the source."""
+        for stream_map in self.stream_maps:
+            self._tap.write_message(
+                ActivateVersionMessage(stream=stream_map.stream_alias, version=self._stream_version or 0)
+            )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.astimezone(timezone.utc).strftime(FORM) if moment else None
+
+
+def _moment(value: str) -> str:
+    moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return _text(moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) or ""

@@ -8,16 +8,14 @@ from functools import cached_property
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.singerlib import CatalogEntry, MetadataMapping
 
 from annex_d365.dataverse.client import Dataverse
-from annex_d365.dataverse.metadata import read_table
-from annex_d365.dataverse.organization import organization_url
-from annex_d365.dataverse.signin import Credentials, SignIn
+from annex_d365.dataverse.connect import connect
 from annex_d365.singer.plugin import Plugin
 from tap_d365.settings import CONFIG
 from tap_d365.streams import TableStream
-
-TABLES = ("contacts",)
+from tap_d365.tables import read_configured, table_settings
 
 
 class TapD365(Plugin, Tap):
@@ -32,11 +30,29 @@ class TapD365(Plugin, Tap):
     @cached_property
     def dataverse(self) -> Dataverse:
         """The organisation, for all streams."""
-        url = organization_url(*(self.config.get(name) for name in ("organization_url", "organization", "region")))
-        ca_bundle = self.config.get("ca_bundle")
-        sign_in = SignIn(Credentials.from_settings(self.config, url), ca_bundle)
-        return Dataverse(url, sign_in, api_version=self.config["api_version"], ca_bundle=ca_bundle)
+        return connect(self.config)
 
     def discover_streams(self) -> Sequence[Stream]:
-        """One stream per table."""
-        return [TableStream(self, read_table(self.dataverse, name)) for name in TABLES]
+        """One stream per table that the settings name and the catalog, if there is one, selects."""
+        catalog = self.input_catalog
+        selected = None if catalog is None else {name: _is_selected(entry) for name, entry in catalog.items()}
+        tables = read_configured(
+            self.dataverse,
+            table_settings(self.config),
+            catalog=selected,
+            labels=self.config["include_labels"],
+            parallel=self.config["max_parallel_requests"],
+        )
+        streams = [TableStream(self, table, entry) for table, entry in tables]
+        missing = {name for name, wanted in (selected or {}).items() if wanted} - {stream.name for stream in streams}
+        if missing:
+            self.logger.warning(
+                "Selected in the catalog, but not named in the setting `tables`: %s.", ", ".join(sorted(missing))
+            )
+        return streams
+
+
+def _is_selected(entry: CatalogEntry) -> bool:
+    """As :attr:`singer_sdk.Stream.selected`, for a stream that does not exist yet."""
+    root = MetadataMapping({(): entry.metadata[()]} if () in entry.metadata else {})
+    return root.resolve_selection().get((), True)

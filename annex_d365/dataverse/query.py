@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 #: Characters that OData uses and a query string may hold: URLs stay short, and readable in logs.
 _SAFE = "$,()':/*@"
+_PROPERTY = re.compile(r"\w+(?=$|\(|/)")
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -24,6 +25,7 @@ class Query:
         orderby: ``column`` or ``column desc``, each.
         top: at most so many rows; the service then sends no next page.
         expand: an OData ``$expand``.
+        apply: an OData ``$apply``, an aggregation.
     """
 
     entity_set: str
@@ -32,6 +34,7 @@ class Query:
     orderby: Sequence[str] = ()
     top: int | None = None
     expand: str = ""
+    apply: str = ""
 
     @property
     def url(self) -> str:
@@ -42,6 +45,7 @@ class Query:
             "$orderby": ",".join(self.orderby),
             "$top": "" if self.top is None else str(self.top),
             "$expand": self.expand,
+            "$apply": self.apply,
         }
         given = {name: value for name, value in options.items() if value}
         query = urlencode(given, safe=_SAFE, quote_via=quote)
@@ -57,6 +61,37 @@ def all_of(*conditions: str) -> str:
     """Conditions joined by ``and``; empty ones are left out."""
     given = [condition for condition in conditions if condition]
     return given[0] if len(given) == 1 else " and ".join(f"({condition})" for condition in given)
+
+
+def expanded_properties(expand: str) -> dict[str, str]:
+    """The parts of a ``$expand``, by the name of the property in rows: ``{"a": "a($select=b)", "c": "c"}``.
+
+    Raises:
+        ValueError: it is no list of properties.
+    """
+    parts, depth, quoted, start = [], 0, False, 0
+    for position, sign in enumerate(expand):
+        if sign == "'":  # a doubled quote within a text ends it and begins it again
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif sign == "," and not depth:
+            parts.append(expand[start:position])
+            start = position + 1
+        else:
+            depth += (sign == "(") - (sign == ")")
+            if depth < 0:
+                break
+    if depth or quoted:
+        raise ValueError("its parentheses or quotes do not match")
+    parts.append(expand[start:])
+    found = {}
+    for part in map(str.strip, parts):
+        name = _PROPERTY.match(part)
+        if not name or name[0] in found:
+            raise ValueError("it is no list of properties, each once")
+        found[name[0]] = part
+    return found
 
 
 def utc(value: str) -> str:

@@ -1,0 +1,256 @@
+"""Reads a table in several ranges of its change times at once, each in order and from where it had come to.
+
+One range is read by one worker, page by page. While there are more pages, idle workers cut the largest rest in two, at
+half of its time: a bulk import of one afternoon ends in many ranges, whatever the years before look like, at the price
+of some requests that find nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from annex_d365.dataverse.client import Dataverse, RawPage, Row
+from annex_d365.dataverse.query import Query, all_of, utc
+from annex_d365.errors import ServiceError
+
+FORM = "%Y-%m-%dT%H:%M:%SZ"
+#: Of replies that wait to be worked on, all together. As records they take several times as much, but one at a time.
+BYTES_IN_FLIGHT = 32 * 1024 * 1024
+#: Fewer rows per page than these are not worth a request.
+MIN_PAGE_SIZE = 100
+#: A column of a row, before a page has shown what it really takes.
+BYTES_PER_VALUE = 40
+
+
+@dataclass(eq=False)
+class Range:
+    """Rows with ``lo <= change time < hi``; without ``lo`` also those that have none, without ``hi`` to the end.
+
+    Attributes:
+        lo: first time.
+        hi: time after the last one.
+        pos: rows before this time are handed out; reading goes on with it.
+    """
+
+    lo: str | None = None
+    hi: str | None = None
+    pos: str | None = None
+
+    def condition(self, column: str) -> str:
+        """The OData condition for what is still to be read."""
+        start = self.pos or self.lo
+        since = f"{column} ge {start}" if start else ""
+        if not self.hi:
+            return since
+        before = f"{column} lt {self.hi}"
+        return all_of(since, before) if since else f"{before} or {column} eq null"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a range, in order.
+
+    Attributes:
+        range: the range.
+        rows: to be iterated before the next part is asked for.
+        last: whether the range ends with them.
+        cut: a new range that begins where this one ends from now on; then there are no rows.
+    """
+
+    range: Range
+    rows: Iterable[Row] = ()
+    last: bool = False
+    cut: Range | None = None
+
+
+@dataclass(eq=False)
+class _Reading:
+    """What a worker knows of the range that it reads; times in seconds."""
+
+    range: Range
+    end: float | None
+    read: float | None = None
+    #: Rows per second of change time in the latest page.
+    density: float = 0.0
+    more: bool = False
+
+
+class RangeReader:
+    """Reads the ranges of one table.
+
+    Args:
+        dataverse: the organisation.
+        query: table, columns and condition, without an order.
+        column: the change time.
+        key: the primary key. It decides between equal times, or rows would be skipped at the border of a page.
+        page_size: rows per page, at most; fewer where rows are wide and pages in flight many.
+        parallel: workers.
+        run_start: time after it is not cut.
+        annotations: what to ask for besides the values.
+    """
+
+    def __init__(
+        self,
+        dataverse: Dataverse,
+        query: Query,
+        *,
+        column: str,
+        key: str,
+        page_size: int,
+        parallel: int,
+        run_start: str,
+        annotations: str = "",
+    ) -> None:
+        self._dataverse, self._column = dataverse, column
+        self._query = replace(query, orderby=(column, key))
+        self._page_size, self._annotations = page_size, annotations
+        self._bytes_per_row = float(BYTES_PER_VALUE * max(1, len(query.select)))
+        self._parallel = 1 if query.top else parallel
+        self._run_start = _seconds(run_start)
+        fields = [("at", str | None, msgspec.field(default=None, name=column))]
+        self._time: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Time", fields))
+        self._news: queue.SimpleQueue[tuple[_Reading, RawPage] | Part | BaseException] = queue.SimpleQueue()
+        # A page is fetched only when there is room for it, so that memory holds few of them.
+        self._room = threading.Semaphore(self._parallel + 1)
+        self._changed = threading.Condition()
+        self._waiting: list[_Reading] = []
+        self._reading: list[_Reading] = []
+        self._unfinished = 0
+        self._stopped = False
+
+    def parts(self, ranges: Iterable[Range]) -> Iterator[Part]:
+        """All rows of the ranges, part by part; cuts are told before the first row of the new range.
+
+        The reader does not change the ranges: whoever keeps account of them does, part by part.
+
+        Raises:
+            ConnectorError: from any of the workers.
+        """
+        self._waiting = [_Reading(each, _seconds(each.hi) if each.hi else None) for each in ranges]
+        self._unfinished = len(self._waiting)
+        with ThreadPoolExecutor(self._parallel, "range") as pool:
+            for _ in range(self._parallel):
+                pool.submit(self._work)
+            try:
+                while self._unfinished:
+                    news = self._news.get()
+                    if isinstance(news, BaseException):
+                        raise news
+                    if isinstance(news, Part):
+                        yield news
+                        continue
+                    reading, page = news
+                    last = not page.next_link
+                    yield Part(reading.range, self._rows(reading, page), last)
+                    self._room.release()
+                    if last:
+                        with self._changed:
+                            self._unfinished -= 1
+            finally:
+                self._stop()
+
+    def _rows(self, reading: _Reading, page: RawPage) -> Iterator[Row]:
+        for raw in page.value:
+            row = self._dataverse.row(raw)
+            # The service was asked for the range as it was before it was cut.
+            if reading.end is not None and row[self._column] and _seconds(row[self._column]) >= reading.end:
+                return
+            yield row
+
+    def _work(self) -> None:
+        try:
+            while reading := self._next():
+                self._read(reading)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the rows are used
+            self._news.put(error)
+
+    def _next(self) -> _Reading | None:
+        """A range to read: one that waits, else a part of one that is being read; None when all are read."""
+        with self._changed:
+            while not self._stopped:
+                reading = self._waiting.pop(0) if self._waiting else self._cut()
+                if reading:
+                    self._reading.append(reading)
+                    return reading
+                if not self._reading:
+                    return None
+                self._changed.wait()
+        return None
+
+    def _read(self, reading: _Reading) -> None:
+        condition = all_of(self._query.filter, reading.range.condition(self._column))
+        url = replace(self._query, filter=condition).url
+        seen, size = {url}, None if self._query.top else self._size()
+        while True:
+            self._room.acquire()
+            if self._stopped:
+                return
+            page = self._dataverse.page(url, size, self._annotations)
+            with self._changed:
+                self._note(reading, page)
+                self._news.put((reading, page))
+                self._changed.notify_all()
+                if not reading.more:
+                    self._reading.remove(reading)
+                    return
+            url = page.next_link or ""
+            if url in seen:
+                raise ServiceError(f"Dataverse repeats a page of {self._query.entity_set}; its links go in a circle.")
+            seen.add(url)
+
+    def _size(self) -> int:
+        """Rows per page, by what is in flight. All pages of a range have the same (Dataverse page 2.3)."""
+        fitting = int(BYTES_IN_FLIGHT / (self._parallel + 1) / self._bytes_per_row)
+        return max(1, min(self._page_size, max(MIN_PAGE_SIZE, fitting)))
+
+    def _note(self, reading: _Reading, page: RawPage) -> None:
+        """How far the page goes; beyond the range's end there is nothing more to read."""
+        if page.value and page.size:
+            self._bytes_per_row = page.size / len(page.value)
+        times = [self._time.decode(raw).at for raw in (page.value[:1] + page.value[-1:])]
+        if times and times[0] and times[-1]:
+            first, reading.read = _seconds(times[0]), _seconds(times[-1])
+            reading.density = len(page.value) / max(1.0, reading.read - first)
+            if reading.end is not None and reading.read >= reading.end:
+                page.next_link = None
+        reading.more = bool(page.next_link)
+
+    def _cut(self) -> _Reading | None:
+        """Cut the largest rest in two, unless it holds no more than a page."""
+        rests = [(self._rest(each), each) for each in self._reading if each.more and each.read is not None]
+        rest, reading = max(rests, key=lambda pair: pair[0], default=(0.0, None))
+        if reading is None or rest < 2 or reading.density * rest <= self._page_size:  # noqa: PLR2004 - two seconds
+            return None
+        assert reading.read is not None
+        middle = float(int(reading.read + rest / 2) + 1)
+        new = Range(_text(middle), None if reading.end is None else _text(reading.end))
+        self._unfinished += 1
+        self._news.put(Part(reading.range, cut=new))
+        end, reading.end = reading.end, middle
+        return _Reading(new, end)
+
+    def _rest(self, reading: _Reading) -> float:
+        assert reading.read is not None
+        return (self._run_start if reading.end is None else reading.end) - reading.read
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._room.release(self._parallel)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(utc(moment).replace("Z", "+00:00")).timestamp()
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime(FORM)
