@@ -1,19 +1,16 @@
 """The HTTP client that both services share: sessions, time limits, and when to try again.
 
-What to do with an answer is decided by :func:`decide`, a pure function over one table; python-backoff runs the loop.
-Services add sign-in (``auth``), their error table (``explain``) and their URLs.
+What to do with an answer is decided by :mod:`annex_d365.retry`, and python-backoff runs the loop. Services add sign-in
+(``auth``), their error table (``explain``) and their URLs.
 """
 
 from __future__ import annotations
 
-import email.utils
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, NoReturn, Protocol
@@ -26,6 +23,16 @@ from urllib3.exceptions import NewConnectionError
 
 from annex_d365.errors import ConnectorError, OutageError, SettingError
 from annex_d365.gate import Gate
+from annex_d365.retry import (
+    MAX_TRIES,
+    MAX_TRIES_FIRST_CONTACT,
+    NOT_STARTED,
+    PATIENCE_SECONDS,
+    Action,
+    decide,
+    pause,
+    retry_after,
+)
 
 logger = logging.getLogger(__name__)
 # Its debug messages hold addresses, and these hold member ids and conditions.
@@ -34,58 +41,6 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 CONNECT_SECONDS = 10.0
 #: A Dataverse request may run for two minutes on the server (Dataverse page 5.2).
 READ_SECONDS = 130.0
-#: How long one request is tried again before the run ends.
-PATIENCE_SECONDS = 900.0
-MAX_TRIES = 10
-#: A host that never answered is more likely a wrong setting than an outage.
-MAX_TRIES_FIRST_CONTACT = 3
-MAX_PAUSE_SECONDS = 60.0
-
-SUCCESS = range(200, 300)
-UNAUTHORIZED = 401
-#: Failed before the service did anything: any request may be sent again.
-NOT_STARTED = frozenset({429})
-#: May have been carried out: only what can be repeated in effect is sent again.
-IN_DOUBT = frozenset({408, 500, 502, 503, 504})
-
-
-class Action(Enum):
-    """What to do with an answer."""
-
-    ACCEPT = "accept"
-    RETRY = "retry"
-    SIGN_IN = "sign in"
-    FAIL = "fail"
-
-
-def decide(status: int, *, repeatable: bool, signed_in_again: bool = False) -> Action:
-    """The retry table. ``repeatable`` says that sending the request twice has the effect of sending it once."""
-    if status in NOT_STARTED or (status in IN_DOUBT and repeatable):
-        return Action.RETRY
-    if status == UNAUTHORIZED and not signed_in_again:
-        return Action.SIGN_IN
-    return Action.ACCEPT if status in SUCCESS else Action.FAIL
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that ``Retry-After`` asks for, from seconds or an HTTP date; None when absent or unreadable."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
-        return None
-
-
-def pause(tries: int, asked: float | None) -> float:
-    """Seconds before the next try: what the service asked for to the letter, else doubling with jitter.
-
-    "At once" is no answer: a service that says so while it refuses would be hammered.
-    """
-    if asked:
-        return asked
-    return random.uniform(0.5, 1.0) * min(MAX_PAUSE_SECONDS, 2.0 ** (tries - 1))  # noqa: S311 - no secret
 
 
 class RenewableAuth(Protocol):

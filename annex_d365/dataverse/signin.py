@@ -23,7 +23,7 @@ import msgspec
 import requests
 from requests.auth import AuthBase
 
-from annex_d365 import http
+from annex_d365 import http, retry
 from annex_d365.dataverse.organization import DYNAMICS_HOST, login_host
 from annex_d365.errors import ConnectorError, OutageError, SettingError
 from annex_d365.http import secure_origin
@@ -204,18 +204,18 @@ class SignIn(AuthBase):
         def give_up(error: Exception) -> bool:
             # One that never answered is more likely a wrong setting.
             assert isinstance(error, _UnavailableError)
-            return tries >= (http.MAX_TRIES if error.answered else http.MAX_TRIES_FIRST_CONTACT)
+            return tries >= (retry.MAX_TRIES if error.answered else retry.MAX_TRIES_FIRST_CONTACT)
 
-        retry = backoff.on_exception(
+        loop = backoff.on_exception(
             backoff.runtime,
             _UnavailableError,
             value=lambda error: error.wait,
             jitter=None,
             giveup=give_up,
-            max_time=http.PATIENCE_SECONDS,
+            max_time=retry.PATIENCE_SECONDS,
             logger=None,
         )
-        reply = retry(ask)()
+        reply = loop(ask)()
         if "access_token" not in reply:
             raise refusal(reply, self._credentials)
         self._token = reply["access_token"]
@@ -230,10 +230,10 @@ class SignIn(AuthBase):
             """Before MSAL sees it: what is no answer to the question is an outage."""
             nonlocal answered
             answered = True
-            busy = http.decide(response.status_code, repeatable=True) is http.Action.RETRY
+            busy = retry.decide(response.status_code, repeatable=True) is retry.Action.RETRY
             if busy or (response.ok and not _is_json(response.content)):
-                asked = http.retry_after(response.headers, time.time())
-                raise _UnavailableError(self._authority, http.pause(tries, asked), answered=True)
+                asked = retry.retry_after(response.headers, time.time())
+                raise _UnavailableError(self._authority, retry.pause(tries, asked), answered=True)
 
         session.hooks["response"].append(look)
         try:
@@ -241,7 +241,7 @@ class SignIn(AuthBase):
         except requests.exceptions.SSLError:
             raise http.untrusted(self._authority) from None
         except requests.RequestException:
-            raise _UnavailableError(self._authority, http.pause(tries, None), answered=answered) from None
+            raise _UnavailableError(self._authority, retry.pause(tries, None), answered=answered) from None
         except ConnectorError:
             raise
         except OSError:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.auth import AuthBase
 
-from annex_d365 import http
+from annex_d365 import http, retry
 from annex_d365.errors import OutageError, ServiceError, SettingError
 from annex_d365.gate import Gate
 
@@ -96,60 +96,60 @@ def send(client, server, method="GET", **kwargs):
 @pytest.mark.parametrize(
     ("status", "repeatable", "action"),
     [
-        (200, False, http.Action.ACCEPT),
-        (204, True, http.Action.ACCEPT),
-        (302, True, http.Action.FAIL),
-        (400, True, http.Action.FAIL),
-        (401, True, http.Action.SIGN_IN),
-        (403, True, http.Action.FAIL),
-        (404, True, http.Action.FAIL),
-        (408, True, http.Action.RETRY),
-        (408, False, http.Action.FAIL),
-        (412, True, http.Action.FAIL),
-        (429, False, http.Action.RETRY),
-        (429, True, http.Action.RETRY),
-        (500, True, http.Action.RETRY),
-        (501, True, http.Action.FAIL),
-        (502, False, http.Action.FAIL),
-        (503, True, http.Action.RETRY),
-        (504, True, http.Action.RETRY),
+        (200, False, retry.Action.ACCEPT),
+        (204, True, retry.Action.ACCEPT),
+        (302, True, retry.Action.FAIL),
+        (400, True, retry.Action.FAIL),
+        (401, True, retry.Action.SIGN_IN),
+        (403, True, retry.Action.FAIL),
+        (404, True, retry.Action.FAIL),
+        (408, True, retry.Action.RETRY),
+        (408, False, retry.Action.FAIL),
+        (412, True, retry.Action.FAIL),
+        (429, False, retry.Action.RETRY),
+        (429, True, retry.Action.RETRY),
+        (500, True, retry.Action.RETRY),
+        (501, True, retry.Action.FAIL),
+        (502, False, retry.Action.FAIL),
+        (503, True, retry.Action.RETRY),
+        (504, True, retry.Action.RETRY),
     ],
 )
 def test_retry_table(status, repeatable, action):
-    assert http.decide(status, repeatable=repeatable) is action
+    assert retry.decide(status, repeatable=repeatable) is action
 
 
 def test_a_second_401_fails():
-    assert http.decide(401, repeatable=True, signed_in_again=True) is http.Action.FAIL
+    assert retry.decide(401, repeatable=True, signed_in_again=True) is retry.Action.FAIL
 
 
 @given(st.integers(min_value=0, max_value=100_000))
 def test_retry_after_in_seconds(seconds):
-    assert http.retry_after({"Retry-After": f" {seconds} "}, now=0) == seconds
+    assert retry.retry_after({"Retry-After": f" {seconds} "}, now=0) == seconds
 
 
 @given(st.integers(min_value=-1000, max_value=1000))
 def test_retry_after_as_date(ahead):
     now = 1_700_000_000.0
     headers = {"Retry-After": email.utils.formatdate(now + ahead, usegmt=True)}
-    assert http.retry_after(headers, now) == max(0, ahead)
+    assert retry.retry_after(headers, now) == max(0, ahead)
 
 
 @given(st.text(max_size=30))
 def test_retry_after_takes_anything(text):
-    asked = http.retry_after({"Retry-After": text}, now=0)
+    asked = retry.retry_after({"Retry-After": text}, now=0)
     assert asked is None or asked >= 0
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "1_0", "1e3", "0"])
 def test_retry_after_that_says_nothing_does_not_hammer(value):
-    assert http.pause(1, http.retry_after({"Retry-After": value}, now=0)) >= 0.5
+    assert retry.pause(1, retry.retry_after({"Retry-After": value}, now=0)) >= 0.5
 
 
 @given(st.integers(min_value=1, max_value=200))
 def test_pauses_grow_and_end(tries):
-    assert 0.5 <= http.pause(tries, None) <= http.MAX_PAUSE_SECONDS
-    assert http.pause(tries, 7.0) == 7.0
+    assert 0.5 <= retry.pause(tries, None) <= retry.MAX_PAUSE_SECONDS
+    assert retry.pause(tries, 7.0) == 7.0
 
 
 def test_retry_after_is_honoured_to_the_letter(server, client, pauses):
@@ -169,7 +169,7 @@ def test_patience_ends(server, client, pauses):
     server.replies = [(503, {}, b"")]
     with pytest.raises(OutageError, match=r"Gave up after 10 tries"):
         send(client, server)
-    assert len(pauses) == http.MAX_TRIES - 1
+    assert len(pauses) == retry.MAX_TRIES - 1
 
 
 def test_a_pause_beyond_patience_is_not_begun(server, client, pauses):
@@ -248,7 +248,7 @@ def test_a_host_that_never_answered_is_a_setting(client, pauses):
         port = free.getsockname()[1]
     with pytest.raises(SettingError, match=rf"`base_url`: Service at http://127.0.0.1:{port} could not be reached"):
         client.send("GET", f"http://user:secret@127.0.0.1:{port}/x?mail=a", auth=NoAuth(), explain=refuse)
-    assert len(pauses) == http.MAX_TRIES_FIRST_CONTACT - 1
+    assert len(pauses) == retry.MAX_TRIES_FIRST_CONTACT - 1
 
 
 def test_a_host_that_answered_before_is_an_outage(server, client, pauses):

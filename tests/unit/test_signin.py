@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from annex_d365 import http
+from annex_d365 import http, retry
 from annex_d365.dataverse.signin import Credentials, SignIn, refusal
 from annex_d365.errors import OutageError, SettingError
 
@@ -232,7 +232,7 @@ def test_throttling_is_obeyed_to_the_letter(login, pauses):
 
 @pytest.mark.parametrize(
     ("reply", "words", "tries"),
-    [((503, b"busy"), "is not available", http.MAX_TRIES), (requests.ConnectionError(), "is not available", 10)],
+    [((503, b"busy"), "is not available", retry.MAX_TRIES), (requests.ConnectionError(), "is not available", 10)],
 )
 def test_an_outage_ends(login, pauses, reply, words, tries):
     service = login(*[reply] * 99)
