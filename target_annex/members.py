@@ -1,6 +1,7 @@
 """Rows to members: who a row is, whether it may become a member, and what is written (the rules of `enrol`).
 
-A batch goes through three steps: find the member of each row, link rows and members in the order of the rows, write.
+A batch goes through three steps: find the member of each row, link rows and members (those that know the id first, then
+in the order of the rows), write.
 The first and the last run in parallel; no row takes part twice at the same time, so that the order of each member's
 writes is kept.
 """
@@ -13,10 +14,11 @@ from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
+from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES, same
 from annex_d365.annexcloud.members import CONFLICT, NOT_FOUND, Member, Members
 from annex_d365.errors import RowError
-from annex_d365.singer.rejects import rejected_at
+from annex_d365.singer.rejects import LINKED, rejected_at, rejected_for
 from annex_d365.singer.rows import Row, shown
 from target_annex.mapping import Contact, MemberMapping
 from target_annex.report import Outcome
@@ -52,29 +54,37 @@ class Links:
     """What a run knows of the members that rows of one stream were linked to."""
 
     def __init__(self) -> None:
-        self._row_of: dict[str, str] = {}
+        self._row_of: dict[str, tuple[str, bool]] = {}
         self._updated: dict[str, dt.datetime | None] = {}
 
-    def link(self, member_id: str, row_key: str) -> None:
-        """Link, or confirm the link: the first row of a member wins.
+    def link(self, member_id: str, row_key: str, *, by_id: bool) -> None:
+        """Link, or confirm the link.
+
+        The first row of a member wins, but one that knows its id wins over those that know its e-mail address. What the
+        row that loses has written stays.
 
         Raises:
-            RowError: another row came first. Both are named.
+            RowError: another row has the member. Both are named.
         """
         # The same address in other letters is the same member; other ids are opaque.
         known = member_id.casefold() if "@" in member_id else member_id
-        first = self._row_of.setdefault(known, row_key)
-        if first != row_key:
-            raise RowError(f"rows {shown(first)} and {shown(row_key)} are the same member; the first one is written")
+        holder, held_by_id = self._row_of.get(known, (row_key, by_id))
+        if holder != row_key and (held_by_id or not by_id):
+            raise RowError(
+                f"rows {shown(holder)} and {shown(row_key)} are the same member; only the former is written",
+                code=LINKED,
+            )
+        self._row_of[known] = (row_key, by_id or held_by_id)
 
     def check_newer(self, member: Member, rejected_at: dt.datetime) -> None:
         """Check that a row that was rejected earlier does not overwrite what came after it.
 
         Raises:
-            RowError: the member has changed since, and not by this run's earlier rows.
+            RowError: the member has changed since, and not by this run's earlier rows. Both times are in seconds; in
+                the same one, it may have changed after the row was rejected.
         """
         updated = self._updated.setdefault(member.id, member.updated)
-        if updated is None or updated > rejected_at:
+        if updated is None or updated >= rejected_at:
             raise RowError("the member has changed since this row was rejected; take the row from its source again")
 
 
@@ -103,7 +113,7 @@ class MemberWriter:
         """
         tasks = []
         for row in rows:
-            contact = _attempt(self._mapping.contact, row.record)
+            contact = _attempt(self._contact, row)
             if isinstance(contact, RowError):
                 yield row, _rejected(contact)
             else:
@@ -113,7 +123,9 @@ class MemberWriter:
 
     def _round(self, tasks: Sequence[_Task]) -> Iterator[tuple[Row, Result]]:
         ready = []
-        for task, found in zip(tasks, self._in_parallel(self._find, tasks), strict=True):
+        found_of = zip(tasks, self._in_parallel(self._find, tasks), strict=True)
+        # Rows that know their member's id come first, for they would take the member from others.
+        for task, found in sorted(found_of, key=lambda each: not each[0].contact.member_id):
             if not isinstance(found, RowError):
                 task.member = found
             problem = found if isinstance(found, RowError) else _attempt(self._link, task)
@@ -137,13 +149,22 @@ class MemberWriter:
                 raise failure
         return [future.result() for future in futures]
 
+    def _contact(self, row: Row) -> Contact:
+        if rejected_for(row.message) == LINKED:
+            raise RowError(
+                "another row has this member; mend the duplicate at its source, which then sends this row again",
+                code=LINKED,
+            )
+        return self._mapping.contact(row.record)
+
     def _link(self, task: _Task) -> None:
+        by_id = bool(task.contact.member_id)
         if task.member:
-            self._links.link(task.member.id, task.contact.key)
+            self._links.link(task.member.id, task.contact.key, by_id=by_id)
             if task.rejected_at:
                 self._links.check_newer(task.member, task.rejected_at)
         elif self._may_enrol(task.contact):
-            self._links.link(_new_id(task.contact), task.contact.key)
+            self._links.link(_new_id(task.contact), task.contact.key, by_id=by_id)
 
     def _find(self, task: _Task) -> Member | None:
         """The member of a contact: by its id, else by its e-mail address (Annex page 14, "Identity")."""
@@ -186,10 +207,12 @@ class MemberWriter:
             self._members.create(_new_id(contact), fields)
         except RowError as error:
             # Somebody else, or we ourselves with a reply that got lost.
+            ours = isinstance(error, RepeatedError)
             member = self._members.get(_new_id(contact)) if error.status == CONFLICT else None
             if member is None:
                 raise
-            return self._update(contact, member)
+            result = self._update(contact, member)
+            return Result(Outcome.CREATED) if ours and result.outcome is Outcome.UNCHANGED else result
         return Result(Outcome.CREATED)
 
     def _update(self, contact: Contact, member: Member) -> Result:

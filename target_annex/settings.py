@@ -9,7 +9,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from annex_d365.annexcloud.client import DEFAULT_BASE_URL
+from annex_d365.annexcloud.client import DEFAULT_BASE_URL, service_root
 from annex_d365.errors import SettingError
 from target_annex.presets import ANNEX_CLOUD, D365
 
@@ -149,7 +149,7 @@ CONFIG = th.PropertiesList(
     ),
     th.Property(
         "max_parallel_requests",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=52),
         default=8,
         description="Requests in flight at the same time.",
     ),
@@ -186,6 +186,18 @@ def member_rules(config: Mapping[str, Any]) -> MemberRules:
     )
 
 
+def check_entries(config: Mapping[str, Any]) -> None:
+    """What has to be right before the SDK fills in defaults, which takes each entry of `streams` for an object.
+
+    Raises:
+        SettingError: it is none.
+    """
+    streams = config.get("streams")
+    for stream, entry in streams.items() if isinstance(streams, Mapping) else ():
+        if not isinstance(entry, Mapping):
+            raise SettingError(f"streams.{stream}", "must be an object, such as `{object: members}`.")
+
+
 def check(config: Mapping[str, Any]) -> None:
     """What one setting means for another.
 
@@ -200,6 +212,12 @@ def check(config: Mapping[str, Any]) -> None:
     for name in ("site_id", "site_name", "secret_key"):
         if not config.get(name):
             raise SettingError(name, "is required to write to Annex Cloud.")
+    service_root(config["base_url"])
+    site_id = config["site_id"]
+    if " " in site_id or not (site_id.isascii() and site_id.isprintable()):  # a header carries it
+        raise SettingError("site_id", "must not hold blanks, control characters or letters outside ASCII.")
     for stream, entry in (config.get("streams") or {}).items():
         if entry.get("fields") == {}:
             raise SettingError(f"streams.{stream}.fields", "is empty; name at least one field, or leave it out.")
+        if entry.get("key") == "":
+            raise SettingError(f"streams.{stream}.key", "is empty; name a column, or leave it out.")

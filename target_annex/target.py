@@ -25,7 +25,7 @@ from target_annex.mapping import object_of
 from target_annex.members import Links
 from target_annex.presets import D365
 from target_annex.report import Outcome, Report
-from target_annex.settings import CONFIG, CONFIG_D365, WITHOUT_MEANING, check
+from target_annex.settings import CONFIG, CONFIG_D365, WITHOUT_MEANING, check, check_entries
 from target_annex.sinks import SINKS
 
 #: Of a stream, so many rejects are told one by one; the file tells all.
@@ -47,6 +47,8 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         self.max_parallelism = 1
         self.links: dict[str, Links] = defaultdict(Links)
         self.rejects = RejectsFile(Path(self.config["rejects_path"]))
+        if self.config["on_error"] == "reject":
+            self.rejects.check()
         self._reports: dict[str, Report] = {}
         if context := click.get_current_context(silent=True):
             # The report is wanted even more when the run failed.
@@ -59,6 +61,10 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         for name in WITHOUT_MEANING:
             config_jsonschema["properties"].pop(name, None)
 
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        check_entries(self.config)
+        return super()._validate_config(raise_errors=raise_errors)
+
     @property
     def streams(self) -> Mapping[str, Mapping[str, Any]]:
         """The setting `streams`."""
@@ -69,7 +75,12 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         """The site that is written to."""
         config = self.config
         credentials = Credentials(config["site_id"], config["site_name"], config["secret_key"])
-        return AnnexCloud(config["base_url"], credentials, ca_bundle=config.get("ca_bundle"))
+        return AnnexCloud(
+            config["base_url"],
+            credentials,
+            ca_bundle=config.get("ca_bundle"),
+            parallel=config["max_parallel_requests"],
+        )
 
     @cached_property
     def members(self) -> Members:

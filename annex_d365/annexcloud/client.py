@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
 
 from annex_d365 import http
-from annex_d365.annexcloud.errors import error_code, explain
+from annex_d365.annexcloud.errors import RepeatedError, error_code, explain
 from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, identifier_payload
-from annex_d365.errors import RowError
+from annex_d365.errors import RowError, ServiceError, SettingError
 
 DEFAULT_BASE_URL = "https://s15.socialannex.net/api/3.0"
 
+#: The longest id that is put into an address. The service's own limit is unknown; servers refuse long addresses.
+MAX_ID_LENGTH = 500
+#: Asked for to see whether the service accepts our requests, until it has accepted one. It need not exist.
+_ANY_ID = "0"
+
 # Sent with GET, too, as the vendor's own clients do (Annex page 2.1).
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
+
+#: Unicode categories: control characters, and halves of surrogate pairs.
+_NO_TEXT = frozenset({"Cc", "Cs"})
 
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 
@@ -31,13 +40,20 @@ class AnnexCloud:
         base_url: up to and with the version, ``https://s15.socialannex.net/api/3.0``.
         credentials: sign the requests.
         ca_bundle: certificates to trust instead of the usual ones.
+        parallel: most requests in flight.
+
+    Raises:
+        SettingError: ``base_url`` is not the address of a service.
     """
 
-    def __init__(self, base_url: str, credentials: Credentials, *, ca_bundle: str | None = None) -> None:
-        self._root = base_url.rstrip("/")
+    def __init__(
+        self, base_url: str, credentials: Credentials, *, ca_bundle: str | None = None, parallel: int = 8
+    ) -> None:
+        self._root = service_root(base_url)
         self._credentials = credentials
         self._clock = Clock()
-        self.http = http.Client("Annex Cloud", host_setting="base_url", ca_bundle=ca_bundle)
+        self._accepted = _ANY_ID
+        self.http = http.Client("Annex Cloud", host_setting="base_url", ca_bundle=ca_bundle, parallel=parallel)
 
     def get(self, resource: str, identifier: str) -> Any:
         """The answer to ``GET /{resource}/{identifier}``.
@@ -45,44 +61,95 @@ class AnnexCloud:
         Raises:
             ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
         """
-        url = f"{self._root}/{resource}/{path_segment(identifier)}"
-        return self._send("GET", url, f"GET /{resource}/{{id}}", identifier_payload(identifier), None)
+        answer = self._judged(self._get, resource, identifier)
+        self._accepted = identifier
+        return answer
 
     def post(self, resource: str, body: Mapping[str, Any], *, repeatable: bool) -> Any:
         """The answer to ``POST /{resource}``; ``repeatable`` says that a second time does no harm."""
         content = msgspec.json.encode(body)
         url = f"{self._root}/{resource}"
-        return self._send("POST", url, f"POST /{resource}", content, content, repeatable=repeatable)
+        send = partial(self._send, repeatable=repeatable)
+        return self._judged(send, "POST", url, f"POST /{resource}", content, content)
 
     def patch(self, resource: str, identifier: str, body: Mapping[str, Any]) -> Any:
         """The answer to ``PATCH /{resource}/{identifier}``."""
-        content = msgspec.json.encode(body)
         url = f"{self._root}/{resource}/{path_segment(identifier)}"
-        return self._send("PATCH", url, f"PATCH /{resource}/{{id}}", content, content)
+        content = msgspec.json.encode(body)
+        return self._judged(self._send, "PATCH", url, f"PATCH /{resource}/{{id}}", content, content)
+
+    def _judged(self, send: Callable[..., Any], *request: Any) -> Any:
+        """Send a request. When the answer looks like a wrong setting, another request tells whether it is one.
+
+        Raises:
+            RowError: the service accepts other requests, so that it is this id that it, or a gateway, takes amiss.
+        """
+        try:
+            return send(*request)
+        except SettingError:
+            if not self._accepts_others():
+                raise
+        raise RowError("Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address.")
+
+    def _accepts_others(self) -> bool:
+        try:
+            self._get("users", self._accepted)
+        except SettingError:
+            return False
+        except ServiceError as refused:
+            if not isinstance(refused, RowError):
+                raise
+        return True
+
+    def _get(self, resource: str, identifier: str) -> Any:
+        url = f"{self._root}/{resource}/{path_segment(identifier)}"
+        return self._send("GET", url, f"GET /{resource}/{{id}}", identifier_payload(identifier), None)
 
     def _send(
         self, method: str, url: str, route: str, signed: bytes, body: bytes | None, *, repeatable: bool | None = None
     ) -> Any:
-        return self.http.send(
-            method,
-            url,
-            auth=RequestToken(self._credentials, signed, self._clock),
-            explain=partial(explain, route=route),
-            check=partial(_read, route=route),
-            headers=_HEADERS,
-            body=body,
-            repeatable=repeatable,
-        )
+        token = RequestToken(self._credentials, signed, self._clock)
+        try:
+            return self.http.send(
+                method,
+                url,
+                auth=token,
+                explain=partial(explain, route=route),
+                check=partial(_read, route=route),
+                headers=_HEADERS,
+                body=body,
+                repeatable=repeatable,
+            )
+        except RowError as error:
+            if token.in_doubt:
+                raise RepeatedError(str(error), status=error.status, code=error.code) from None
+            raise
+
+
+def service_root(base_url: str) -> str:
+    """``base_url`` without a final slash.
+
+    Raises:
+        SettingError: it is not https (or http to this machine), or has a part that no service's address has.
+    """
+    root = http.secure_origin("base_url", base_url)
+    parts = urlsplit(base_url.strip())
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingError("base_url", "must not carry a user name, a query or a fragment.")
+    return root + parts.path.rstrip("/")
 
 
 def path_segment(identifier: str) -> str:
-    """An identifier as one segment of a path. Ids may be e-mail addresses, and hold any sign.
+    """An identifier as one segment of a path. Ids may be e-mail addresses, and hold any printable sign.
 
     Raises:
-        RowError: for what no client can put into a path: clients and servers take ``.`` and ``..`` for directions.
+        RowError: for what no client can put into a path: clients and servers take ``.`` and ``..`` for directions, and
+            control characters or very long addresses for attacks.
     """
-    if identifier in {"", ".", ".."}:
+    if identifier in {"", ".", ".."} or any(unicodedata.category(sign) in _NO_TEXT for sign in identifier):
         raise RowError("This id cannot be part of an address.")
+    if len(identifier) > MAX_ID_LENGTH:
+        raise RowError(f"This id is longer than {MAX_ID_LENGTH} characters.")
     return quote(identifier, safe="")
 
 

@@ -31,6 +31,12 @@ KNOWN = frozenset(
 _DATES = frozenset({"birthDate", "anniversaryDate"})
 _TIMES = frozenset({OPT_IN_DATE})
 
+#: A longer number is a mistake, and written out it might fill the memory: 1E+999999999 is one, too.
+MAX_DIGITS = 40
+
+#: No UTF-8 can hold it.
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
 _TRUE = frozenset({"yes", "true", "1", "y"})
 _FALSE = frozenset({"no", "false", "0", "n"})
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.DOTALL)
@@ -54,17 +60,32 @@ def plain(value: Any) -> str:
     """A value as text; empty for None.
 
     Raises:
-        ValueError: it is a list or an object.
+        ValueError: it is a list or an object, a number of more than 40 digits, or a text that cannot be sent.
     """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if not value.isascii() and _HALF_CHARACTER.search(value):
+            raise ValueError("holds half of a surrogate pair")
         return value.strip()
     if isinstance(value, (int, float, decimal.Decimal)):
-        return format(decimal.Decimal(str(value)), "f")
+        return _digits(value)
     raise ValueError("is no text, number, date or yes/no")
+
+
+def _digits(value: decimal.Decimal | float) -> str:
+    too_long = ValueError(f"is a number of more than {MAX_DIGITS} digits")
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:  # Python does not write out all of them
+        raise too_long
+    number = decimal.Decimal(str(value))
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError("is not a number")  # noqa: TRY004 - NaN and infinity are values
+    if max(len(digits) + max(exponent, 0), -exponent) > MAX_DIGITS:
+        raise too_long
+    return format(number, "f")
 
 
 def to_field(name: str, value: Any) -> str:
@@ -81,7 +102,7 @@ def to_field(name: str, value: Any) -> str:
     if name in _DATES:
         return _date(text)
     if name in _TIMES:
-        return moment(text).strftime("%Y-%m-%dT%H:%M:%S+0000")
+        return moment(text).replace(tzinfo=None).isoformat() + "+0000"
     return text
 
 
@@ -114,9 +135,9 @@ def moment(text: str) -> dt.datetime:
     # Python 3.10 reads neither `Z` nor zones without a colon.
     text = re.sub(r"([+-]\d{2})(\d{2})$", r"\1:\2", re.sub(r"[zZ]$", "+00:00", text))
     text = re.sub(r"\.\d+", "", text)
-    try:
-        read = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("is not a date and time (ISO 8601)") from None
     utc = dt.timezone.utc
-    return read.replace(tzinfo=utc) if read.tzinfo is None else read.astimezone(utc)
+    try:
+        read = dt.datetime.fromisoformat(text).replace(microsecond=0)
+        return read.replace(tzinfo=utc) if read.tzinfo is None else read.astimezone(utc)
+    except (ValueError, OverflowError):  # the latter for what is in the year 0 or 10000 in UTC
+        raise ValueError("is not a date and time (ISO 8601)") from None

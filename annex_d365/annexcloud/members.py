@@ -90,6 +90,7 @@ class Members:
 
         Raises:
             RowError: 409 if there is such a member; 400 for a field that is not valid.
+            RepeatedError: 409 likewise, but it may be we who created it.
         """
         self._service.post("users", {"id": member_id, **nested(fields)}, repeatable=True)
 

@@ -18,6 +18,8 @@ from jwt import PyJWS
 from jwt.algorithms import HMACAlgorithm
 from requests.auth import AuthBase
 
+from annex_d365.retry import IN_DOUBT
+
 logger = logging.getLogger(__name__)
 
 #: How long a token is good for. The longest that the service accepts is unknown (Annex page 2.2).
@@ -102,9 +104,14 @@ class RequestToken(AuthBase):
     def __init__(self, credentials: Credentials, payload: bytes, clock: Clock) -> None:
         self._credentials, self._payload, self._clock = credentials, payload, clock
         self._offset_used = 0.0
+        self._settled = True
+        #: Whether an earlier sending of this call was not clearly refused, so that it may have been carried out.
+        self.in_doubt = False
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign the request."""
+        self.in_doubt = self.in_doubt or not self._settled
+        self._settled = False
         self._offset_used = self._clock.offset
         token = request_token(self._credentials, self._payload, int(self._clock.now()) + LIFETIME_SECONDS)
         r.headers["Authorization"] = f"Bearer {token}"
@@ -113,6 +120,8 @@ class RequestToken(AuthBase):
         return r
 
     def _see(self, response: requests.Response, **_: Any) -> None:
+        # Not so a success, whose body may still be cut off.
+        self._settled = response.status_code >= requests.codes.bad_request and response.status_code not in IN_DOUBT
         if response.status_code == requests.codes.unauthorized:
             self._clock.learn(response.headers)
 

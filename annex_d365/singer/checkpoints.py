@@ -6,6 +6,8 @@ in the middle of whatever was going on.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any
 import msgspec
 from singer_sdk import Target
 
+from annex_d365.errors import ConnectorError
 from annex_d365.singer.reader import Reader
 
 #: A STATE is emitted as soon as this many rows wait for it, ...
@@ -51,13 +54,20 @@ class Checkpoints(Target):
         """As in the SDK (target_base.py:523), whose json.dumps fails for the exact numbers that msgspec reads.
 
         A STATE that was the last one to be emitted says nothing new.
+
+        Raises:
+            ConnectorError: nobody takes it.
         """
         if state == self._emitted:
             return
         self.secure()
         self._emitted = state
-        sys.stdout.write(f"{_encoder.encode(state).decode()}\n")
-        sys.stdout.flush()
+        try:
+            _print(f"{_encoder.encode(state).decode()}\n")
+        except OSError as error:
+            raise ConnectorError(
+                f"STATE cannot be written to standard output ({error.strerror}); all that it covers is written."
+            ) from None
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop reading, then end like at the end of the input. The second signal ends at once.
@@ -75,3 +85,17 @@ class Checkpoints(Target):
         if self._signal:
             self.logger.warning("Ended by signal %d. What was read is written, and its STATE emitted.", self._signal)
             sys.exit(SIGNAL_EXIT_CODE + self._signal)
+
+
+def _print(line: str) -> None:
+    """Write a line to standard output, and see to it that it arrives."""
+    if sys.stdout is None:  # closed before Python began
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except OSError:
+        # Python tries again at its end, and would complain in its own way, with an exit code of its own.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import IO, Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
 
 from annex_d365.errors import ConnectorError
+
+
+class Unencodable(dict[str, Any]):
+    """A message with half of a surrogate pair in a text: JSON can escape it, but no UTF-8 can hold it."""
 
 
 class _Stopped(BaseException):
@@ -33,11 +39,20 @@ class Reader(MsgSpecReader):
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """As in the SDK, until stopped."""
-        lines: Any = self._lines(file_input or self.default_input)
-        return super().process_lines(lines, callbacks)
+        """As in the SDK, until stopped.
 
-    def _lines(self, source: IO[str]) -> Iterator[str]:
+        Raises:
+            ConnectorError: the input is no Singer message; its line is named.
+        """
+        source = file_input or self.default_input
+        # Bytes, where there are any: Singer is UTF-8 in every locale.
+        lines: Any = self._lines(getattr(source, "buffer", source))
+        try:
+            return super().process_lines(lines, callbacks)
+        except RecursionError:
+            raise ConnectorError(f"Input line {self.line_number} is nested too deeply.") from None
+
+    def _lines(self, source: IO[Any]) -> Iterator[Any]:
         iterator = iter(source)
         try:
             while True:
@@ -65,8 +80,8 @@ class Reader(MsgSpecReader):
         """
         try:
             message = decoder.decode(line)
-        except msgspec.DecodeError:
-            message = None
+        except (msgspec.DecodeError, UnicodeError):
+            message = _unencodable(line)
         if not isinstance(message, dict):
             raise ConnectorError(f"Input line {self.line_number} is no Singer message: it is not a JSON object.")
         return message
@@ -75,10 +90,29 @@ class Reader(MsgSpecReader):
         """As in the SDK, where it is static.
 
         Raises:
-            ConnectorError: a key is missing.
+            ConnectorError: a key is missing, or what names things is no text.
         """
         if missing := sorted(requires - set(line_dict)):
             raise ConnectorError(f"Input line {self.line_number} is no Singer message: it has no {', '.join(missing)}.")
+        for name in sorted(requires & {"type", "stream"}):
+            if not isinstance(line_dict[name], str):
+                raise ConnectorError(f"Input line {self.line_number} is no Singer message: its {name} is not a text.")
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - its type may be data, too
         raise ConnectorError(f"Input line {self.line_number} is no Singer message of a known type.")
+
+
+def _unencodable(line: str | bytes) -> Unencodable | None:
+    """The message in a line that msgspec refuses, if that is for nothing but half of a surrogate pair in a record."""
+    try:
+        # Python would let half of a pair pass that is no escape.
+        text = line.decode() if isinstance(line, bytes) else line
+        message = json.loads(text, parse_float=Decimal, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return None
+    return Unencodable(message) if isinstance(message, dict) and message.get("type") == "RECORD" else None
+
+
+def _no_json(constant: str) -> None:
+    """What Python would read although it is no JSON: NaN and infinities."""
+    raise ValueError(constant)

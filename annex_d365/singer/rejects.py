@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ SETTING = "rejects_path"
 #: The key that says why, in a RECORD message beside `record`.
 KEY = "reject"
 
+#: The code of rows that were rejected because another row has their member.
+LINKED = "LINKED"
+
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -28,7 +32,7 @@ class Reject:
 
     Attributes:
         reason: a sentence without member data.
-        code: the service's code, or empty.
+        code: the service's code, :data:`LINKED`, or empty.
         status: its HTTP status, or 0 if the row was not sent.
     """
 
@@ -50,6 +54,20 @@ class RejectsFile:
         self._descriptor: int | None = None
         self._schemas: dict[str, bytes] = {}
         self._unsynced = False
+
+    def check(self) -> None:
+        """See whether the file can be written, without writing it.
+
+        Raises:
+            SettingError: it cannot.
+        """
+        directory = self.path.parent
+        if self.path.is_dir():
+            raise SettingError(SETTING, f"{self.path} is a directory; name a file.")
+        if not directory.is_dir():
+            raise SettingError(SETTING, f"there is no directory {directory}.")
+        if not os.access(self.path if self.path.exists() else directory, os.W_OK):
+            raise SettingError(SETTING, f"{self.path} cannot be written.")
 
     def add(
         self,
@@ -117,6 +135,12 @@ class RejectsFile:
             )
 
 
+def rejected_for(message: Mapping[str, Any]) -> str:
+    """The code with which a RECORD message that is piped in again was rejected; empty for any other message."""
+    why = message.get(KEY)
+    return str(why.get("code", "")) if isinstance(why, Mapping) else ""
+
+
 def rejected_at(message: Mapping[str, Any]) -> dt.datetime | None:
     """When a RECORD message that is piped in again was rejected, to the second; None for any other message."""
     why = message.get(KEY)
@@ -150,7 +174,11 @@ def _cut_off_partial_line(descriptor: int) -> None:
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
-    return _encoder.encode(message) + b"\n"
+    try:
+        return _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        # Half of a surrogate pair stays what it is only as an escape, which msgspec does not write.
+        return json.dumps(message, default=float).encode() + b"\n"
 
 
 def _now() -> str:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import abc
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from singer_sdk import BatchSink, Target
-from singer_sdk.exceptions import InvalidRecord
+from singer_sdk.exceptions import (
+    InvalidRecord,
+    MapExpressionError,
+    RecordsWithoutSchemaException,
+    StreamMapConfigError,
+)
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-from annex_d365.errors import ConnectorError
+from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.singer.reader import Unencodable
 from annex_d365.singer.rejects import Reject
 from annex_d365.singer.validator import RecordValidator
+
+# Its debug messages hold values of records.
+logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -39,6 +50,18 @@ def shown(key: str) -> str:
     return key if _GUID.fullmatch(key) else "(key not shown)"
 
 
+class NoSchemaError(ConnectorError, RecordsWithoutSchemaException):
+    """A stream has rows before it has a SCHEMA."""
+
+
+class _MapFailed(Exception):  # noqa: N818 - a signal to :class:`RowTarget`, not an error
+    """A stream map cannot make a row of this record; ``problem`` does not tell the value."""
+
+    def __init__(self, stream: str, problem: str) -> None:
+        super().__init__()
+        self.stream, self.problem = stream, problem
+
+
 class RowTarget(Target):
     """Mixin for a target: keeps the message at hand, for what the SDK does not pass on."""
 
@@ -56,13 +79,59 @@ class RowTarget(Target):
     def skip_deletion(self, stream: str) -> None:
         """Count a deletion, which no sink handles."""
 
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """As in the SDK (target_base.py:352), which takes the parts of the message for what they should be."""
+        self._assert_line_requires(message_dict, requires={"stream", "schema"})
+        stream, schema, key = message_dict["stream"], message_dict["schema"], message_dict.get("key_properties")
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise ConnectorError(f"Stream {stream}: its SCHEMA has no `properties`.")
+        if key is not None and not (isinstance(key, list) and all(isinstance(name, str) for name in key)):
+            raise ConnectorError(f"Stream {stream}: `key_properties` of its SCHEMA is no list of names.")
+        try:
+            super()._process_schema_message(message_dict)
+        except (MapExpressionError, StreamMapConfigError) as error:
+            raise SettingError("stream_maps", f"does not suit stream {stream}. {error}") from None
+        for stream_map in self.mapper.stream_maps[stream]:
+            # Only once: a SCHEMA that repeats keeps its maps.
+            vars(stream_map).setdefault("transform", partial(_transform, stream_map.transform, stream_map.stream_alias))
+
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        """As in the SDK (target_base.py:302)."""
+        """As in the SDK (target_base.py:302); a record that a stream map cannot take is rejected."""
         self._assert_line_requires(message_dict, requires={"stream", "record"})
+        self._assert_schema(message_dict)
         if not isinstance(message_dict["record"], dict):
             raise ConnectorError(f"Stream {message_dict['stream']}: a RECORD message holds no object.")
         self.message = message_dict
-        super()._process_record_message(message_dict)
+        row = Row(message_dict["record"], message_dict)
+        if isinstance(message_dict, Unencodable):
+            stream_map, *_ = self.mapper.stream_maps[message_dict["stream"]]
+            self.reject(stream_map.stream_alias, row, Reject("a text holds half of a surrogate pair"))
+            return
+        try:
+            super()._process_record_message(message_dict)
+        except _MapFailed as failure:
+            self.reject(failure.stream, row, Reject(failure.problem))
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """As in the SDK (target_base.py:420)."""
+        self._assert_line_requires(message_dict, requires={"stream", "version"})
+        self._assert_schema(message_dict)
+        super()._process_activate_version_message(message_dict)
+
+    def _assert_schema(self, message: Mapping[str, Any]) -> None:
+        if message["stream"] not in self.mapper.stream_maps:
+            raise NoSchemaError(f"Stream {message['stream']}: a {message['type']} message came before its SCHEMA.")
+
+
+def _transform(
+    transform: Callable[[dict[str, Any]], dict[str, Any] | None], stream: str, record: dict[str, Any]
+) -> dict[str, Any] | None:
+    """A stream map's ``transform``, whose errors quote values. Python's name of the error quotes nothing."""
+    try:
+        return transform(record)
+    except Exception as error:  # noqa: BLE001 - an expression is the user's, and can fail in any way
+        kind = type(error.__cause__ or error).__name__
+    raise _MapFailed(stream, f"a stream map failed on it ({kind})")
 
 
 class RowSink(BatchSink):

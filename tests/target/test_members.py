@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from contextlib import redirect_stdout
 
 import pytest
 from loyalty import FIELDS, contact, guid, lines, load, load_rows, record, schema, state
+from support import run_tap, tap_config
 
 from annex_d365.errors import ConnectorError, SettingError
 from target_annex.target import TargetAnnex
@@ -214,19 +216,62 @@ def test_an_address_of_several_members_rejects_the_row(site):
 def test_the_first_row_of_a_member_wins(site, batch_size_rows):
     site.put(id="M1", email="person.1@example.org", firstName="Old")
     rows = [
-        contact(1, firstname="First"),
+        contact(1, cr0dd_loyaltyid="M1", firstname="First"),
         contact(2, cr0dd_loyaltyid="M1", firstname="Second"),
         contact(3, emailaddress1="new@example.org", firstname="Third"),
         contact(4, emailaddress1="NEW@example.org", firstname="Fourth"),
-        contact(1, firstname="First again"),
+        contact(1, cr0dd_loyaltyid="M1", firstname="First again"),
     ]
     load_rows(site.config(enrol="all", batch_size_rows=batch_size_rows), rows)
     assert site.member("M1")["firstName"] == "First again"
     assert site.member("new@example.org")["firstName"] == "Third"
     assert site.reasons() == [
-        f"rows {guid(1)} and {guid(2)} are the same member; the first one is written",
-        f"rows {guid(3)} and {guid(4)} are the same member; the first one is written",
+        f"rows {guid(1)} and {guid(2)} are the same member; only the former is written",
+        f"rows {guid(3)} and {guid(4)} are the same member; only the former is written",
     ]
+
+
+@pytest.mark.parametrize("skip_unchanged", ["read", "off"])
+@pytest.mark.parametrize("batch_size_rows", [1, 2, 10])
+def test_a_row_that_knows_the_id_wins_over_one_with_the_address(site, batch_size_rows, skip_unchanged):
+    site.put(id="M1", email="person.1@example.org", firstName="Old")
+    spouse = contact(2, emailaddress1="person.1@example.org", firstname="Spouse")
+    rows = [spouse, contact(1, cr0dd_loyaltyid="M1", firstname="Owner"), spouse]
+    load_rows(site.config(batch_size_rows=batch_size_rows, skip_unchanged=skip_unchanged), rows)
+    assert site.member("M1")["firstName"] == "Owner"
+    same = f"rows {guid(1)} and {guid(2)} are the same member; only the former is written"
+    assert set(site.reasons()) == {same}
+    assert len(site.reasons()) == (1 if batch_size_rows == 1 else 2)
+    assert {each["reject"]["code"] for each in site.rejects() if "reject" in each} == {"LINKED"}
+
+
+def test_a_row_whose_member_another_row_has_is_rejected_again(site):
+    site.put(id="M1", email="person.1@example.org", firstName="Old", updateDate=ago(7200, "%z"))
+    rows = [contact(number, cr0dd_loyaltyid="M1", firstname="Old", lastname=None) for number in (1, 2)]
+    config = site.config()
+    load_rows(config, rows)
+    rejects = site.rejects()
+    rejects[1]["record"]["firstname"] = "Other"
+    site.forget_log()
+    load(config, rejects)
+    assert site.log() == []
+    assert site.reasons()[1:] == [
+        "another row has this member; mend the duplicate at its source, which then sends this row again"
+    ]
+    assert site.rejects()[-1]["reject"]["code"] == "LINKED"
+
+
+def test_the_rejects_of_a_run_write_nothing_when_they_are_piped_in_again(site):
+    messages = run_tap(tap_config(site.sandbox))
+    config = site.config(enrol="all", max_reject_percent=100)
+    load(config, [each for each in messages if each.get("stream", "contacts") == "contacts"])
+    rejects = site.rejects()
+    codes = {each["reject"]["code"] for each in rejects if "reject" in each}
+    assert "LINKED" in codes
+    site.forget_log()
+    load(config, rejects)
+    assert [each for each in site.writes() if each[2] < 300] == []
+    assert len(site.rejects()) == 2 * len(rejects)
 
 
 def test_rows_of_one_contact_keep_their_order(site):
@@ -258,6 +303,92 @@ def test_poison_rows_are_alone(site):
     assert sorted(rejected) == [guid(number) for number in (3, 7, 11, 13)]
     codes = {each["record"]["contactid"]: each["reject"]["status"] for each in site.rejects() if "reject" in each}
     assert codes == {guid(3): 400, guid(7): 0, guid(11): 0, guid(13): 0}
+
+
+BAD_IDS = ["x/tiers", "a\n\rb", "..", "M" * 501, "a\x00b"]
+BAD_ADDRESSES = ["x@example.com/tiers", "a\n\rb@example.com", "m" * 501 + "@example.com", "a/reward"]
+
+
+def test_ids_and_addresses_that_the_service_refuses_are_alone(site):
+    columns = {**schema()["schema"]["properties"], "cr0dd_loyaltyid": {}, "emailaddress1": {}}
+    rows = [contact(number, cr0dd_loyaltyid=each) for number, each in enumerate(BAD_IDS)]
+    rows += [contact(10 + number, emailaddress1=each) for number, each in enumerate(BAD_ADDRESSES)]
+    rows.insert(7, contact(99, cr0dd_loyaltyid="N99"))
+    states = load(site.config(enrol="all"), [schema(columns=columns), *map(record, rows), state(1)])
+    assert states == [{"at": 1}]
+    assert site.member("N99")["firstName"] == "Ana"
+    assert sorted(site.reasons()) == [
+        *["Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address."] * 3,
+        *["This id cannot be part of an address."] * 4,
+        *["This id is longer than 500 characters."] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stream_map", "kind"),
+    [
+        ({"firstname": "firstname if 1 / (firstname != 'Marker') else ''"}, "ZeroDivisionError"),
+        ({"firstname": "firstname if firstname != 'Marker' or int(firstname) else ''"}, "ValueError"),
+        ({"firstname": "record[firstname] if firstname == 'Marker' else firstname"}, "KeyError"),
+        ({"firstname": "nobody if firstname == 'Marker' else firstname"}, "NameNotDefined"),
+        ({"__filter__": "firstname != 'Marker' or firstname > 5"}, "TypeError"),
+    ],
+)
+def test_a_stream_map_that_fails_on_a_value_rejects_the_row(site, caplog, stream_map, kind):
+    caplog.set_level("DEBUG")
+    rows = [contact(1, cr0dd_loyaltyid="N1", firstname="Marker"), contact(2, cr0dd_loyaltyid="N2")]
+    messages = [schema(), schema(), *map(record, rows), state(2)]
+    assert load(site.config(enrol="all", stream_maps={"contacts": stream_map}), messages) == [{"at": 2}]
+    assert site.reasons() == [f"a stream map failed on it ({kind})"]
+    assert f"contacts: row {guid(1)} is rejected: a stream map failed" in caplog.text
+    assert "N2" in site.ids()
+    sdk_shows_config = caplog.text.replace("'Marker'", "")
+    assert "Marker" not in sdk_shows_config
+
+
+def test_values_that_a_filter_sees_are_not_logged(site, caplog):
+    caplog.set_level("DEBUG")
+    stream_maps = {"contacts": {"__filter__": "firstname"}}
+    load_rows(site.config(stream_maps=stream_maps), [contact(1, cr0dd_loyaltyid="N1", firstname="Marker")])
+    assert "Marker" not in caplog.text
+
+
+def test_stream_maps_that_are_no_expressions_are_a_wrong_setting(site):
+    with pytest.raises(SettingError, match="Setting `stream_maps`: does not suit stream contacts"):
+        load(site.config(stream_maps={"contacts": {"firstname": "zzz("}}), [schema()])
+
+
+def test_half_a_surrogate_pair_rejects_the_row_until_it_is_mended(site):
+    config = site.config(enrol="all")
+    rows = [contact(1, cr0dd_loyaltyid="N1", firstname="\ud800"), contact(2, cr0dd_loyaltyid="N2")]
+    assert load_rows(config, rows) == [{"at": 2}]
+    assert site.reasons() == ["a text holds half of a surrogate pair"]
+    assert "N2" in site.ids()
+    rejects = site.rejects()
+    assert rejects[1]["record"] == rows[0]
+    load(config, rejects)
+    assert "N1" not in site.ids()
+    rejects[1]["record"]["firstname"] = "Ana"
+    load(config, rejects)
+    assert "N1" in site.ids()
+
+
+def test_numbers_and_dates_at_the_edge_reject_the_row(site):
+    streams = {"contacts": {"fields": {"email": "emailaddress1", "optInDate": "modifiedon", "phone": "number"}}}
+    columns = {**schema()["schema"]["properties"], "number": {}}
+    far = "9999-12-31T23:59:59-02:00"
+    messages = lines(
+        [schema(columns=columns), record(contact(1, modifiedon=far)), record({**contact(2), "number": 0}), state(2)]
+    )
+    out = io.StringIO()
+    with redirect_stdout(out):
+        config = site.config(enrol="all", streams=streams)
+        TargetAnnex(config=config).listen(io.StringIO(messages.replace('"number": 0', '"number": 1e999999999')))
+    assert site.reasons() == [
+        "column `modifiedon` is not a date and time (ISO 8601)",
+        "column `number` is a number of more than 40 digits",
+    ]
+    assert out.getvalue() == '{"at":2}\n'
 
 
 def test_rejects_can_be_piped_in_again(site):

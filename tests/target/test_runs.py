@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from loyalty import contact, guid, lines, load, load_rows, record, schema, state
+from singer_sdk.exceptions import ConfigValidationError
 from support import ROOT, run_cli
 
 from annex_d365.errors import ConnectorError, OutageError, SettingError
+from annex_d365.http import Session
+from annex_d365.singer import checkpoints
+from target_annex.report import Outcome
 from target_annex.target import TargetAnnex, TargetD365
 
 
@@ -80,7 +87,9 @@ def test_a_passing_fault_is_survived(site, fault):
 def test_a_lost_reply_enrols_once(site):
     before = len(site.ids())
     site.fault(route="/users$", method="POST", kind="lost_reply", count=1)
-    load_rows(enrolling(site), [contact(1)])
+    target = TargetAnnex(config=enrolling(site))
+    target.listen(io.StringIO(lines([schema(), record(contact(1))])))
+    assert target.report("contacts").counts == {Outcome.CREATED: 1}
     assert len(site.ids()) == before + 1
     assert site.member("person.1@example.org")["optInStatus"] == "NO"
     assert site.rejects() == []
@@ -193,6 +202,21 @@ def test_nothing_personal_and_no_secret_is_logged(site):
         '["MarkerFirst"]',
         '{"type": "RECORD", "record": {"firstname": "MarkerFirst"',
         '{"type": "BATCH", "stream": "contacts", "MarkerFirst": 1}',
+        '{"type": ["MarkerFirst"]}',
+        '{"type": "RECORD", "stream": ["contacts"], "record": {"firstname": "MarkerFirst"}}',
+        '{"type": "RECORD", "stream": 5, "record": {"firstname": "MarkerFirst"}}',
+        '{"type": "RECORD", "record": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"type": "SCHEMA", "stream": "contacts", "schema": null}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": ["MarkerFirst", "properties"]}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"title": "MarkerFirst"}}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"properties": null}}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"properties": ["MarkerFirst"]}}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"properties": {}}, "key_properties": "contactid"}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"properties": {}}, "key_properties": 5}',
+        '{"type": "SCHEMA", "stream": "contacts", "schema": {"properties": {}}, "key_properties": [5]}',
+        '{"type": "SCHEMA", "stream": 5, "schema": {"properties": {}}}',
+        '{"type": "ACTIVATE_VERSION", "version": 1}',
+        '{"type": "STATE", "value": "MarkerFirst\\ud800"}',
     ],
 )
 def test_a_line_that_is_no_message_ends_the_run_and_is_not_quoted(site, caplog, end):
@@ -202,6 +226,37 @@ def test_a_line_that_is_no_message_ends_the_run_and_is_not_quoted(site, caplog, 
         target.listen(io.StringIO(lines(marked_input()) + end))
     assert "marker" not in (str(error.value) + caplog.text).lower()
     assert type(error.value) is ConnectorError
+    assert re.match(r"Input line 10 |Stream contacts: ", str(error.value))
+
+
+@pytest.mark.parametrize(
+    "message", [record(contact(1)), {"type": "ACTIVATE_VERSION", "stream": "contacts", "version": 1}]
+)
+def test_a_stream_without_schema_ends_the_run(site, message):
+    with pytest.raises(ConnectorError, match=f"Stream contacts: a {message['type']} message came before its SCHEMA"):
+        load(site.config(), [message])
+
+
+def test_input_that_is_not_utf_8_ends_the_run_with_a_sentence(site, process):
+    running = process(site.config())
+    running.stdin.buffer.write(lines([schema()]).encode() + b'{"type": "RECORD", "marker": "\xff\xfe"}\n')
+    running.stdin.flush()
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "Input line 2 is no Singer message" in err
+    assert "Traceback" not in err
+    assert "marker" not in err
+
+
+def test_a_state_that_nobody_takes_ends_the_run_with_a_sentence(site, process):
+    running = process(enrolling(site))
+    running.stdout.close()
+    running.stdout = None
+    _, err = running.communicate(lines([schema(), record(contact(1)), state(1)]), timeout=30)
+    assert running.returncode == 1
+    assert "STATE cannot be written to standard output (Broken pipe)" in err
+    assert "1 created" in err
+    assert not {"Traceback", "Exception ignored"} & set(re.findall("Traceback|Exception ignored", err))
 
 
 def test_kill_9_in_the_middle_loses_nothing(site, process):
@@ -303,6 +358,81 @@ def test_streams_are_written_one_after_the_other(site):
         ("GET", "/users/N2"),
         ("POST", "/users"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("streams", {"contacts": 5}, "Setting `streams.contacts`: must be an object"),
+        ("streams", {"contacts": None}, "Setting `streams.contacts`: must be an object"),
+        ("streams", {"contacts": {"key": ""}}, "Setting `streams.contacts.key`: is empty"),
+        ("streams", {"contacts": {"fields": {}}}, "Setting `streams.contacts.fields`: is empty"),
+        ("rejects_path", "missing/rejects.singer", "Setting `rejects_path`: there is no directory missing"),
+        ("rejects_path", "", "Setting `rejects_path`: . is a directory"),
+        ("base_url", "http://annex.example/api/3.0", "Setting `base_url`: must begin with https://"),
+        ("base_url", "https://annex.example/api?marker=1", "Setting `base_url`: must not carry"),
+        ("site_id", "marker id", "Setting `site_id`: must not hold blanks"),
+        ("site_id", "marker\n", "Setting `site_id`: must not hold blanks"),
+        ("site_id", "marker\u00e9", "Setting `site_id`: must not hold blanks"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_is_read(site, setting, value, sentence):
+    with pytest.raises(SettingError) as error:
+        TargetAnnex(config=site.config(**{setting: value}))
+    assert str(error.value).startswith(sentence)
+    assert "marker" not in str(error.value)
+
+
+@pytest.mark.parametrize("streams", [{"contacts": 5}, {"contacts": None}, {"contacts": {"fields": 5}}, [5], "5"])
+def test_settings_of_any_shape_are_told_in_a_sentence(site, streams):
+    done = run_cli("target_annex", config=site.config(streams=streams), directory=site.directory)
+    assert done.returncode == 1
+    assert "Setting `streams" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_rejects_nothing_needs_no_file_for_it(site):
+    load_rows(site.config(on_error="fail", rejects_path="missing/rejects.singer"), [contact(1)])
+
+
+def test_as_many_requests_are_in_flight_as_wanted(site, monkeypatch):
+    now, most, lock = [], [], threading.Lock()
+    request = Session.request
+
+    def counted(*args, **kwargs):
+        with lock:
+            now.append(1)
+            most.append(len(now))
+        try:
+            return request(*args, **kwargs)
+        finally:
+            with lock:
+                now.pop()
+
+    monkeypatch.setattr(Session, "request", counted)
+    site.fault(route="/users", kind="latency", seconds=0.3)
+    rows = [contact(number, cr0dd_loyaltyid=f"N{number}") for number in range(40)]
+    load_rows(site.config(max_parallel_requests=16), rows)
+    assert max(most) == 16
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "`minimum` 1"), (53, "`maximum` 52")])
+def test_requests_in_flight_have_limits(site, number, words):
+    with pytest.raises(ConfigValidationError) as error:
+        TargetAnnex(config=site.config(max_parallel_requests=number))
+    assert error.value.errors == [f"Setting `max_parallel_requests`: does not satisfy {words}."]
+
+
+def test_rejects_are_on_the_disk_before_the_state_that_covers_them(site, monkeypatch):
+    events = []
+    synced = os.fsync
+    monkeypatch.setattr("os.fsync", lambda descriptor: (events.append("rejects"), synced(descriptor)))
+    monkeypatch.setattr(checkpoints, "_print", lambda _: events.append("STATE"))
+    poison = record(contact(1, emailaddress1="no address"))
+    load(
+        enrolling(site, batch_size_rows=1), [schema(), poison, state(1), record(contact(2)), state(2), poison, state(3)]
+    )
+    assert events == ["rejects", "STATE", "STATE", "rejects", "STATE"]
 
 
 def test_an_empty_setting_is_one_that_was_not_made(site):

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
 
-from annex_d365.annexcloud.client import AnnexCloud, path_segment
+from annex_d365.annexcloud.client import MAX_ID_LENGTH, AnnexCloud, path_segment, service_root
+from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.members import Member, Members, nested
 from annex_d365.annexcloud.token import Credentials, hmac_claim
 from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
@@ -91,13 +92,9 @@ def test_what_has_a_body_signs_its_very_bytes(members, service):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(member_id=st.text(min_size=1))
+@given(member_id=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=MAX_ID_LENGTH))
 def test_any_id_is_one_segment_of_the_path(annex, service, member_id):
     assume(member_id not in {".", ".."})
-    try:
-        member_id.encode()
-    except UnicodeEncodeError:
-        assume(False)
     service.requests.clear()
     annex.get("users", member_id)
     (request,) = service.requests
@@ -109,10 +106,88 @@ def test_any_id_is_one_segment_of_the_path(annex, service, member_id):
     assert hmac_of(request) == hmac_claim(SECRET, json.dumps(member_id, ensure_ascii=False).encode())
 
 
-@pytest.mark.parametrize("member_id", ["", ".", ".."])
-def test_ids_that_no_path_can_hold_reject_the_row(member_id):
-    with pytest.raises(RowError):
-        path_segment(member_id)
+@pytest.mark.parametrize("member_id", ["", ".", "..", "a\n\rb", "a\x00b", "a\x7fb", "a\ud800b", "M" * 501])
+def test_ids_that_no_path_can_hold_reject_the_row_unsent(members, service, member_id):
+    for call in (members.get, lambda each: members.update(Member(each), {"firstName": "Ana"})):
+        with pytest.raises(RowError):
+            call(member_id)
+    assert service.requests == []
+    path_segment("M" * 500)
+
+
+GOOD = (200, {"id": "x1"})
+REFUSED = (401, {"errorCode": "AC1002"})
+LOST = (404, b"<html>not here</html>")
+
+
+@pytest.mark.parametrize("reply", [REFUSED, LOST, (404, {"errorCode": "AC1001"}), (302, b"")])
+@pytest.mark.parametrize("others", [GOOD, (404, {"errorCode": "AC1005"})])
+def test_an_id_that_alone_is_refused_rejects_the_row(members, service, reply, others):
+    service.replies = [GOOD, reply, others, reply, others, reply, others]
+    assert members.get("known").id == "x1"
+    member = Member("marker/tiers")
+    for call in (lambda: members.get(member.id), lambda: members.update(member, {}), lambda: members.create("m/t", {})):
+        with pytest.raises(RowError, match="refuses this id, and no other") as error:
+            call()
+        assert "marker" not in str(error.value)
+        assert error.value.status == 0, "it is not known whether there is such a member"
+        assert service.requests[-1].url.endswith("/users/known")
+    assert len(service.requests) == 7
+
+
+def test_the_first_id_of_a_run_may_be_the_one_that_is_refused(members, service):
+    service.replies = [REFUSED, (404, {"errorCode": "AC1005"})]
+    with pytest.raises(RowError, match="refuses this id"):
+        members.get("x/tiers")
+
+
+@pytest.mark.parametrize(("reply", "setting"), [(REFUSED, "secret_key"), (LOST, "base_url")])
+def test_what_is_refused_for_others_too_is_a_wrong_setting(members, service, reply, setting):
+    service.replies = [GOOD, reply]
+    members.get("known")
+    with pytest.raises(SettingError) as error:
+        members.get("x1")
+    assert error.value.setting == setting
+
+
+def test_an_outage_while_an_id_is_judged_is_an_outage(members, service):
+    service.replies = [GOOD, REFUSED, (503, {})]
+    members.get("known")
+    with pytest.raises(OutageError):
+        members.get("x1")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "words"),
+    [
+        ("", "must be a URL"),
+        ("example.com/api/3.0", "must be a URL"),
+        ("ftp://annex.example", "must be a URL"),
+        ("http://annex.example/api/3.0", "plain http is for this machine only"),
+        ("https://annex.example/api/3.0?x=1", "must not carry"),
+        ("https://annex.example/api/3.0#x", "must not carry"),
+        ("https://user:marker@annex.example/api/3.0", "must not carry"),
+        ("https://@annex.example/api/3.0", "must not carry"),
+        ("https://annex.example:99999/", "is not a URL"),
+    ],
+)
+def test_addresses_that_are_refused(base_url, words):
+    with pytest.raises(SettingError, match=words) as error:
+        AnnexCloud(base_url, Credentials("4711", "shop", SECRET))
+    assert error.value.setting == "base_url"
+    assert "marker" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://annex.example/Proxy/api/3.0/", "http://127.0.0.1:8080/api", "http://[::1]"]
+)
+def test_addresses_keep_their_path(base_url):
+    assert service_root(f" {base_url} ") == base_url.rstrip("/")
+
+
+def test_requests_in_flight_are_as_many_as_wanted():
+    service = AnnexCloud("https://annex.example", Credentials("4711", "shop", SECRET), parallel=16)
+    assert service.http.gate.allowed == 16
 
 
 @pytest.mark.parametrize(
@@ -233,10 +308,29 @@ def test_the_table_of_errors(members, service, reply, kind, words):
 
 def test_create_is_sent_again_after_a_lost_reply(members, service):
     service.replies = [(503, {}), (409, {"errorCode": "AC1006"})]
+    with pytest.raises(RepeatedError) as error:
+        members.create("x1", {})
+    assert (error.value.status, error.value.code) == (409, "AC1006")
+    assert [request.method for request in service.requests] == ["POST", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("first", "in_doubt"),
+    [
+        ([], False),
+        ([(429, {}, {"Retry-After": "1"})], False),
+        ([(401, {}, {"Date": email.utils.formatdate(time.time() + 7200, usegmt=True)})], False),
+        ([(504, b"")], True),
+        ([(201, b'{"id": "x')], True),
+        ([(429, {}), (500, {})], True),
+    ],
+)
+def test_a_refusal_tells_whether_an_earlier_sending_may_be_why(members, service, first, in_doubt):
+    service.replies = [*first, (409, {"errorCode": "AC1006"})]
     with pytest.raises(RowError) as error:
         members.create("x1", {})
+    assert isinstance(error.value, RepeatedError) is in_doubt
     assert error.value.status == 409
-    assert [request.method for request in service.requests] == ["POST", "POST"]
 
 
 def test_a_wrong_clock_is_set_once_for_all_calls(members, service):
@@ -247,11 +341,11 @@ def test_a_wrong_clock_is_set_once_for_all_calls(members, service):
     assert len(service.requests) == 3
 
 
-def test_a_real_401_names_the_setting_after_one_try(members, service):
+def test_a_real_401_names_the_setting_after_one_other_request(members, service):
     service.replies = [(401, {"errorCode": "AC1002"}, {"Date": email.utils.formatdate(time.time(), usegmt=True)})]
     with pytest.raises(SettingError):
         members.get("x1")
-    assert len(service.requests) == 1
+    assert len(service.requests) == 2
 
 
 def test_an_answer_that_is_no_json_is_an_outage(members, service):

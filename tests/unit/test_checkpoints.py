@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from contextlib import redirect_stdout
 from decimal import Decimal
 
 import pytest
 from singer_sdk import BatchSink, Target
 
+from annex_d365.errors import ConnectorError
 from annex_d365.singer import checkpoints
 from annex_d365.singer.checkpoints import Checkpoints
 
@@ -124,6 +126,19 @@ def test_exact_numbers_in_a_state_which_the_sdk_cannot_write(capsys):
     assert capsys.readouterr().out == '{"at":1.10}\n'
     with pytest.raises(TypeError):
         Theirs()._write_state_message(state_message)
+
+
+def test_a_state_that_nobody_takes_ends_the_run(monkeypatch):
+    readable, writable = os.pipe()
+    os.close(readable)
+    closed = os.fdopen(writable, "w")
+    monkeypatch.setattr("sys.stdout", closed)
+    with pytest.raises(ConnectorError, match=r"STATE cannot be written to standard output \(Broken pipe\)"):
+        Ours()._write_state_message({"at": 1})
+    closed.close()  # would raise, had the text not gone elsewhere
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(ConnectorError, match="STATE cannot be written"):
+        Ours()._write_state_message({"at": 1})
 
 
 def test_a_state_that_repeats_is_emitted_once():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annex_d365.annexcloud.members import Member
 from annex_d365.errors import RowError, SettingError
 from annex_d365.singer.rows import shown
 from target_annex.mapping import member_mapping, object_of
@@ -124,12 +127,41 @@ def test_guids_are_named_in_messages_other_keys_are_not():
 
 def test_links():
     links = Links()
-    links.link("M1", GUIDS[0])
-    links.link("M1", GUIDS[0])
-    links.link("m1", GUIDS[1])
-    links.link("Ana@example.org", GUIDS[0])
-    with pytest.raises(RowError, match=f"rows {GUIDS[0]} and {GUIDS[1]} are the same member"):
-        links.link("ana@example.org", GUIDS[1])
+    links.link("M1", GUIDS[0], by_id=True)
+    links.link("M1", GUIDS[0], by_id=True)
+    links.link("m1", GUIDS[1], by_id=True)
+    links.link("Ana@example.org", GUIDS[0], by_id=False)
+    with pytest.raises(RowError, match=f"rows {GUIDS[0]} and {GUIDS[1]} are the same member") as error:
+        links.link("ana@example.org", GUIDS[1], by_id=False)
+    assert error.value.code == "LINKED"
+
+
+def test_a_link_by_id_outranks_one_by_address_and_no_other():
+    links = Links()
+    links.link("M1", GUIDS[0], by_id=False)
+    links.link("M1", GUIDS[1], by_id=True)
+    links.link("M1", GUIDS[1], by_id=False)
+    for by_id in (True, False):
+        with pytest.raises(RowError, match=f"rows {GUIDS[1]} and {GUIDS[0]} are the same member"):
+            links.link("M1", GUIDS[0], by_id=by_id)
+
+
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("updated", "newer"),
+    [
+        ({"updateDate": "2026-01-01T11:59:59+0000"}, False),
+        ({"updateDate": "2026-01-01T12:00:00+0000"}, True),
+        ({"updateDate": "2026-01-01T12:00:01+0000"}, True),
+        ({"updateDate": "not known"}, True),
+        ({}, True),
+    ],
+)
+def test_a_member_is_newer_than_a_reject_unless_it_is_known_to_be_older(updated, newer):
+    with pytest.raises(RowError, match="has changed since") if newer else nullcontext():
+        Links().check_newer(Member("M1", updated), NOON)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,32 @@ def test_a_file_appears_with_the_first_reject(path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("", "is a directory"), ("missing/rejects", "there is no directory"), ("file/rejects", "there is no directory")],
+)
+def test_a_path_that_cannot_be_written_is_told_beforehand(tmp_path, name, words):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=rf"Setting `rejects_path`: .*{words}"):
+        RejectsFile(tmp_path / name).check()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_writing_must_be_allowed(path, monkeypatch, exists):
+    if exists:
+        path.touch()
+    asked = []
+    monkeypatch.setattr("os.access", lambda *each: asked.append(each))
+    with pytest.raises(SettingError, match="cannot be written"):
+        RejectsFile(path).check()
+    assert asked == [(path if exists else path.parent, os.W_OK)]
+
+
+def test_the_check_creates_no_file(path):
+    RejectsFile(path).check()
+    assert not path.exists()
+
+
 def test_singer_messages_with_the_reason_beside_the_record(path):
     file = RejectsFile(path)
     add(file, 1, time_extracted="2026-01-01T00:00:00Z")
