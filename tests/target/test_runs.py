@@ -45,7 +45,7 @@ def process(site):
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    monkeypatch.setattr("annex_d365.http.MAX_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.02)
 
 
 def wait_until_it_reads(running):
