@@ -49,13 +49,10 @@ def yaml(plugin: str) -> Iterator[str]:
     """The settings of a plugin as Meltano declares them."""
     yield "    settings:"
     for name, rule in settings_of(plugin).items():
-        choices = [each for each in rule.get("enum", ()) if each is not None]
+        # Choices are left to the plugin: Meltano meets a wrong one (kind `options`) with a traceback.
         kind = {"date-time": "date_iso8601"}.get(rule.get("format", ""), _kind(rule))
         yield f"    - name: {name}"
-        yield f"      kind: {'options' if choices else kind}"
-        if choices:
-            yield "      options:"
-            yield from (f"      - {{label: {each}, value: {each}}}" for each in choices)
+        yield f"      kind: {kind}"
         if rule.get("secret"):
             yield "      sensitive: true"
     for name, kind in BUILT_IN.items():

@@ -21,6 +21,7 @@ def test_the_demo(demo, capsys):
     said = capsys.readouterr().out
     assert "exactly those five travelled" in said
     assert "nothing was written twice" in said
+    assert said.count("contacts: 0 created, 0 updated, 0 unchanged, 0 skipped, 0 rejected") == 1
     contacts = {row["cr0dd_loyaltyid"]: row for row in demo.sandbox.organisation.rows("contact")}
     for member in demo.sandbox.site.members():
         if contact := contacts.get(member["id"]):
@@ -32,8 +33,19 @@ def test_the_demo(demo, capsys):
                 assert contact[column] is None or member[field] == contact[column]
 
 
-def test_a_run_that_fails_says_so(demo):
-    demo.environment["TARGET_ANNEX_SECRET_KEY"] = "pl4nted-key"
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("TARGET_ANNEX_SECRET_KEY", "pl4nted-key", "Setting `secret_key`: "),
+        ("TARGET_ANNEX_DESTINATION", "elsewhere", "Setting `destination`: must be one of annex_cloud, d365."),
+    ],
+)
+def test_a_run_that_fails_says_so_in_a_sentence(demo, capsys, name, value, sentence):
+    demo.environment[name] = value
     with pytest.raises(Exception, match="exit code 1"):
         demo.run()
+    said = capsys.readouterr().out
+    assert said.count(sentence) == 1
+    assert "traceback" not in said.lower()
+    assert "pl4nted" not in said
     assert demo.writes() == []

@@ -266,7 +266,8 @@ def test_a_service_that_pauses(sandbox, status):
 
 
 @pytest.mark.parametrize(("kind", "times"), [("drop", 2), ("truncate", 2), ("html", 2), ("expired_token", 1)])
-def test_answers_that_break(sandbox, kind, times):
+def test_answers_that_break(sandbox, monkeypatch, kind, times):
+    monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.05)
     sandbox.faults.add(route="/contacts", kind=kind, status=200, count=times, after=1)
     records = run_tap(tap_config(sandbox, page_size=50)).records()
     assert len({record["contactid"] for record in records}) == len(records) == CONTACTS
