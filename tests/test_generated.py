@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import pytest
 from support import ROOT
@@ -33,3 +34,13 @@ def test_secrets_are_sensitive(plugin):
 def test_a_missing_mark_is_told():
     with pytest.raises(ValueError, match="not found"):
         tables.between("text", "<!-- a -->", "<!-- b -->", iter(["x"]))
+
+
+def test_documents_name_tests_that_are_there():
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "tests").rglob("*.py")}
+    for document in (ROOT / "docs" / "pain-points.md", ROOT / "README.md"):
+        text = document.read_text(encoding="utf-8")
+        for path in re.findall(r"`(tests/[\w/]+\.py)`", text):
+            assert path in sources, path
+        for name in re.findall(r"`(test_\w+)`", text):
+            assert any(f"def {name}(" in source for source in sources.values()), name

@@ -76,7 +76,9 @@ _MEANING: Mapping[str, Callable[[str], ConnectorError | None]] = {
 }
 #: Delta tokens that are too old, or from elsewhere.
 _STALE = frozenset({"0x80044352", "0x80044183"})
-_NO_LICENCE = frozenset({"0x80048306", "0x80040277", "0x80040231", "0x80050304", "0x80040225", "0x8004A104"})
+_NO_ACCESS = frozenset(
+    {"0x80048306", "0x80040277", "0x80040231", "0x80050304", "0x80040225", "0x80072561", "0x8004A104"}
+)
 
 
 def explain(response: requests.Response) -> ConnectorError:
@@ -101,7 +103,7 @@ def explain(response: requests.Response) -> ConnectorError:
         return meaning
     if response.status_code == requests.codes.unauthorized:
         return SettingError("resource", "the organisation does not accept the token; check `organization_url`, too.")
-    if code in _NO_LICENCE:
+    if code in _NO_ACCESS:
         return SettingError("client_id", f"this user has no access to the organisation ({code}).")
     request = response.request
     path = unquote(urlsplit(request.url or "").path)
