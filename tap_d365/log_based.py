@@ -170,7 +170,11 @@ class LogBased:
         yield from self._changes()
 
     def _sweep(self) -> str:
-        """The token of now. The keys that are there become known."""
+        """The token of now. The keys that are there become known.
+
+        ASSUMPTION: the token is of the time of the first page, so that what is deleted during the sweep comes with the
+        next changes. Were it of the last page, a key that is on an early page and deleted meanwhile would stay known.
+        """
         key = self._stream.table.primary_id
         token = None
         for page in self._pages(Query(self._stream.name, select=(key,))):
