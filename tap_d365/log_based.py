@@ -99,7 +99,8 @@ class LogBased:
             delta = self._saved()
             exact = self._snapshot.begin(delta.get("token"), completed="load" not in delta)
             # Which state it was cannot be told: the target may have rows that the snapshot does not know.
-            exact = exact and (bool(delta) or not self._state.get("delta"))
+            earlier = ("delta", "replication_key_value", "at_bookmark", "ranges")
+            exact = exact and (bool(delta) or not any(self._state.get(key) for key in earlier))
             obstacle = self._obstacle(delta)
             if not obstacle:
                 try:

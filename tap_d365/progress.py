@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,10 @@ logger = logging.getLogger("tap-d365")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ANY = "2000-01-01T00:00:00Z"
 #: Of rows with the bookmark's very time so many are remembered; where there are more, all are read again.
-MAX_REMEMBERED = 100
+MAX_REMEMBERED = 1000
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     lo: str | None
     hi: str | None
     pos: str | None
@@ -34,6 +35,7 @@ class _Left(msgspec.Struct):
 
     ranges: list[_Entry]
     since: str | None
+    query: str
     latest: str | None
 
 
@@ -41,9 +43,9 @@ class Progress:
     """Keeps the state of one stream while it is read, and moves its bookmark when it is done.
 
     ``ranges``, while the stream is read: ``[{"lo", "hi", "pos"}]``, what is not read yet of all ``since`` the start. A
-    run after a crash goes on with these, if it has the same start. The last range is open, and stays until all are
-    read: rows may change, and move there, in the meantime. Neither ``pos`` nor ``latest``, the latest change time so
-    far, ever passes the run's start: a date in the future would hide what changes before it.
+    run after a crash goes on with these, if it has the same start and ``query``. The last range is open, and stays
+    until all are read: rows may change, and move there, in the meantime. Neither ``pos`` nor ``latest``, the latest
+    change time so far, is ever one after the run's start: it would hide what changes before it.
 
     ``at_bookmark``, afterwards: ``{"modifiedon": bookmark, "rows": {key: ETag}}``. The next run asks for rows since the
     bookmark, inclusive, because others may have got the very same time later; those it has sent already, in this very
@@ -55,23 +57,33 @@ class Progress:
         bookmark: what was read up to here, or the start date.
         start: where to begin; before ``bookmark`` by the look-back.
         run_start: when this run began.
+        query: what is asked for; ranges of another query are of no use.
     """
 
     def __init__(
-        self, state: dict[str, Any], table: Table, bookmark: str | None, start: str | None, run_start: str
+        self,
+        state: dict[str, Any],
+        table: Table,
+        bookmark: str | None,
+        start: str | None,
+        run_start: str,
+        *,
+        query: str = "",
     ) -> None:
         self._state, self._table, self._run_start = state, table, run_start
         self._sent = _sent(state.pop("at_bookmark", None), bookmark)
         self._rows: dict[str, str] = {}
-        if not self._resumable(start):
-            state.update(ranges=[{"lo": start, "hi": None, "pos": None}], since=start, latest=None)
+        fingerprint = hashlib.sha256(query.encode()).hexdigest()[:16]
+        if not self._resumable(start, fingerprint):
+            entry = {"lo": start, "hi": None, "pos": None}
+            state.update(ranges=[entry], since=start, query=fingerprint, latest=None)
         self._entries: dict[Range, dict[str, Any]] = {Range(**entry): entry for entry in state["ranges"]}
         state["latest"] = max(filter(None, (state["latest"], bookmark)), default=None)
         # The SDK would add a note that this run cannot be resumed; it can.
         state.setdefault("progress_markers", {})
 
-    def _resumable(self, start: str | None) -> bool:
-        """Whether an earlier run has left ranges, for the same start, that can be gone on with."""
+    def _resumable(self, start: str | None, fingerprint: str) -> bool:
+        """Whether an earlier run has left ranges, for the same start and query, that can be gone on with."""
         if "ranges" not in self._state:
             return False
         try:
@@ -84,7 +96,12 @@ class Progress:
             logger.warning(
                 "The state of %s says nothing usable of where to go on: it begins anew.", self._table.entity_set
             )
-        return good and left.since == start
+        return good and left.since == start and left.query == fingerprint
+
+    @property
+    def known(self) -> int:
+        """Rows that an earlier run has sent, and this one reads once more."""
+        return len(self._sent)
 
     @property
     def ranges(self) -> list[Range]:
@@ -114,16 +131,20 @@ class Progress:
         key, etag = row[self._table.primary_id], row.get(ETAG) or ""
         if row["modifiedon"]:
             moment = utc(row["modifiedon"])
-            entry["pos"] = min(moment, self._run_start)
-            if entry["pos"] > (self._state["latest"] or ""):
-                self._state["latest"], self._rows = entry["pos"], {}
+            if moment > self._run_start:  # by another clock, or by nobody's
+                return False
+            entry["pos"] = moment
+            if moment > (self._state["latest"] or ""):
+                self._state["latest"], self._rows = moment, {}
             if moment == self._state["latest"] and len(self._rows) <= MAX_REMEMBERED:
                 self._rows[key] = etag
         return bool(etag) and self._sent.get(key) == etag
 
     def finish(self, column: str) -> None:
         """All is read: hand the SDK the bookmark."""
-        del self._state["ranges"], self._state["since"]
+        del self._state["ranges"], self._state["since"], self._state["query"]
+        # The SDK's own marker may lie in the future.
+        self._state["progress_markers"] = {}
         if latest := self._state.pop("latest"):
             self._state["progress_markers"] = {"replication_key": column, "replication_key_value": latest}
             if len(self._rows) <= MAX_REMEMBERED:

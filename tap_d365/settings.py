@@ -24,7 +24,7 @@ _TABLE = th.CustomType(
             "name": {"type": "string", "minLength": 1},
             "select": {"type": ["array", "null"], "items": {"type": "string"}},
             "filter": {"type": ["string", "null"]},
-            "top": {"type": ["integer", "null"], "minimum": 1},
+            "top": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PAGE_SIZE},
             "expand": {"type": ["string", "null"]},
             "replication": {"type": ["string", "null"], "enum": [*REPLICATION_METHODS, None]},
         },
@@ -110,6 +110,13 @@ CONFIG = th.PropertiesList(
         ),
         description="Read only rows created since `from` and before `to`: part of a backfill on several machines "
         "(`annex-d365 plan` finds the bounds)",
+    ),
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=False,
+        description="Send ACTIVATE_VERSION after the last row of a table with replication `FULL_TABLE`, so that a "
+        "target can drop what is gone",
     ),
     th.Property(
         "snapshot_path",

@@ -13,7 +13,7 @@ from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import ActivateVersionMessage, Catalog, Metadata, MetadataMapping, Schema
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, REPLICATION_LOG_BASED
 
-from annex_d365.dataverse.client import Dataverse, Row
+from annex_d365.dataverse.client import MAX_PAGE_SIZE, Dataverse, Row
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query, all_of
 from annex_d365.dataverse.ranges import FORM, RangeReader
@@ -68,8 +68,15 @@ class TableStream(Stream):
 
     def apply_catalog(self, catalog: Catalog) -> None:
         """As in the SDK; a catalog may ask for LOG_BASED that was discovered without."""
-        super().apply_catalog(catalog)
         entry = catalog.get_stream(self.name)
+        if entry:
+            # Nothing works without these, whatever is selected.
+            properties = entry.schema.properties = dict(entry.schema.properties or {})
+            for name in filter(None, (self.table.primary_id, self.table.replication_key)):
+                properties.setdefault(name, Schema.from_dict(self.table.schema["properties"][name]))
+                metadata = entry.metadata["properties", name]
+                metadata.selected, metadata.inclusion = True, Metadata.InclusionType.AUTOMATIC
+        super().apply_catalog(catalog)
         if entry and self.replication_method == REPLICATION_LOG_BASED:
             entry.schema = Schema.from_dict(with_deletions(entry.schema.to_dict()))
             entry.metadata.update(self.metadata)
@@ -146,7 +153,10 @@ class TableStream(Stream):
         pace.finish()
 
     def _incremental(self, records: Records, context: Context | None) -> Iterator[Row]:
-        moment = self.get_starting_timestamp(context)
+        try:
+            moment = self.get_starting_timestamp(context)
+        except (TypeError, ValueError):
+            raise SettingError("state", f"the bookmark of {self.name} is not a time.") from None
         start = moment - timedelta(seconds=self.config["lookback_seconds"]) if moment else None
         yield from self.ranges(records, _text(moment), _text(start))
 
@@ -155,10 +165,14 @@ class TableStream(Stream):
         column = self.replication_key or ""
         if column != self.table.replication_key:
             raise SettingError("catalog", f"the replication key of {self.name} is `{self.table.replication_key}`.")
-        progress = Progress(self.stream_state, self.table, bookmark, start, self.run_start)
+        query = self.query(records)
+        progress = Progress(self.stream_state, self.table, bookmark, start, self.run_start, query=query.url)
+        if query.top:
+            # Or those that are read once more would be all there are.
+            query = replace(query, top=min(MAX_PAGE_SIZE, query.top + progress.known))
         reader = RangeReader(
             self.dataverse,
-            self.query(records),
+            query,
             column=column,
             key=self.table.primary_id,
             page_size=self.config["page_size"],
@@ -192,7 +206,10 @@ class TableStream(Stream):
         return self._all_rows(records)
 
     def _full_table(self, records: Records) -> Iterator[Row]:
-        if self.config.get("emit_activate_version_messages", False):
+        part = [name for name, given in (("shard", self.config.get("shard")), ("top", self._settings.top)) if given]
+        if self.config["emit_activate_version_messages"] and part:
+            self.logger.warning("No ACTIVATE_VERSION: with `%s` these are not all rows.", part[0])
+        elif self.config["emit_activate_version_messages"]:
             self.use_version(self.new_version())
         yield from self._all_rows(records)
         if self._stream_version:

@@ -8,10 +8,12 @@ from functools import cached_property
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.helpers._compat import datetime_fromisoformat
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
+from annex_d365.errors import SettingError
 from annex_d365.singer.plugin import Plugin
 from tap_d365.settings import CONFIG
 from tap_d365.streams import TableStream
@@ -34,6 +36,7 @@ class TapD365(Plugin, Tap):
 
     def discover_streams(self) -> Sequence[Stream]:
         """One stream per table that the settings name and the catalog, if there is one, selects."""
+        self._check_times()
         catalog = self.input_catalog
         selected = None if catalog is None else {name: _is_selected(entry) for name, entry in catalog.items()}
         tables = read_configured(
@@ -50,6 +53,25 @@ class TapD365(Plugin, Tap):
                 "Selected in the catalog, but not named in the setting `tables`: %s.", ", ".join(sorted(missing))
             )
         return streams
+
+    def _check_times(self) -> None:
+        shard = self.config.get("shard") or {}
+        times = {
+            "start_date": self.config.get("start_date"),
+            "shard.from": shard.get("from"),
+            "shard.to": shard.get("to"),
+        }
+        for name, value in times.items():
+            if value and not _is_time(value):
+                raise SettingError(name, "is not a time such as 2026-01-31T00:00:00Z.")
+
+
+def _is_time(value: str) -> bool:
+    try:
+        datetime_fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_selected(entry: CatalogEntry) -> bool:

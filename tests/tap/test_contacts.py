@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 from support import CONTACTS, ROOT, Messages, discover, run_cli, run_tap, select, tap_config
 
-from tap_d365.progress import MAX_REMEMBERED
+from annex_d365.errors import SettingError
 
 #: tap-d365, with a STATE after every 25 records.
 OFTEN = """
@@ -162,8 +162,9 @@ def test_what_changes_in_the_bookmarks_own_second_is_read(sandbox):
     assert run_tap(config, state=second.states[-1]).records() == []
 
 
-def test_too_many_rows_in_the_bookmarks_second_are_read_again(sandbox):
-    ids = [row["contactid"] for row in sandbox.organisation.rows("contact")][: MAX_REMEMBERED + 1]
+def test_too_many_rows_in_the_bookmarks_second_are_read_again(sandbox, monkeypatch):
+    monkeypatch.setattr("tap_d365.progress.MAX_REMEMBERED", 50)
+    ids = [row["contactid"] for row in sandbox.organisation.rows("contact")][:51]
     config = tap_config(sandbox)
     frozen(sandbox)
     edit(sandbox, ids, mobilephone="+49 30 555 0001")
@@ -186,13 +187,12 @@ def test_a_date_in_the_future_does_not_move_the_bookmark_there(sandbox):
     sandbox.clock.freeze(datetime.fromisoformat(far.replace("Z", "+00:00")))
     sandbox.organisation.update("contact", row["contactid"], {"mobilephone": "+49 30 555 0001"})
     sandbox.clock.reset()
-    before = datetime.now(timezone.utc)
     messages = run_tap(tap_config(sandbox))
     assert far in {record["modifiedon"] for record in messages.records()}
     for state in messages.states:
         assert far not in json.dumps(state.get("ranges", []))
     bookmark = messages.states[-1]["bookmarks"]["contacts"]["replication_key_value"]
-    assert abs(datetime.fromisoformat(bookmark.replace("Z", "+00:00")) - before) < timedelta(seconds=30)
+    assert bookmark == max(record["modifiedon"] for record in messages.records() if record["modifiedon"] != far)
 
 
 def test_a_run_that_is_killed_goes_on_from_its_last_state(sandbox, tmp_path):
@@ -271,3 +271,45 @@ def test_answers_that_break(sandbox, monkeypatch, kind, times):
     sandbox.faults.add(route="/contacts", kind=kind, status=200, count=times, after=1)
     records = run_tap(tap_config(sandbox, page_size=50)).records()
     assert len({record["contactid"] for record in records}) == len(records) == CONTACTS
+
+
+def test_top_goes_on_where_many_rows_have_one_time(sandbox):
+    ids = [row["contactid"] for row in sandbox.organisation.rows("contact")][:30]
+    moment = frozen(sandbox)
+    edit(sandbox, ids, mobilephone="+49 30 555 0001")
+    sandbox.clock.reset()
+    config = tap_config(sandbox, tables=[{"name": "contacts", "top": 10, "filter": f"modifiedon ge {moment}"}])
+    state, seen = None, []
+    for _ in range(3):
+        messages = run_tap(config, state=state)
+        state = messages.states[-1]
+        seen += [record["contactid"] for record in messages.records()]
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_key_that_is_not_selected_is_there_all_the_same(sandbox):
+    config = tap_config(sandbox)
+    catalog = select(discover(config), "firstname")
+    (entry,) = catalog["streams"]
+    for each in entry["metadata"]:
+        if each["breadcrumb"][-1:] in (["contactid"], ["modifiedon"]):
+            each["metadata"] = {"selected": False, "inclusion": "available"}
+    del entry["schema"]["properties"]["modifiedon"]
+    messages = run_tap(config, catalog=catalog)
+    assert {frozenset(record) for record in messages.records()} == {frozenset({"contactid", "modifiedon", "firstname"})}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"start_date": "foo"}, "start_date"), ({"shard": {"from": "foo"}}, "shard.from")],
+)
+def test_times_that_are_none(sandbox, wrong, named):
+    with pytest.raises(SettingError, match=f"`{named}`"):
+        run_tap(tap_config(sandbox, **wrong))
+
+
+@pytest.mark.parametrize("bookmark", ["garbage", 5])
+def test_a_bookmark_that_is_no_time(sandbox, bookmark):
+    state = {"bookmarks": {"contacts": {"replication_key": "modifiedon", "replication_key_value": bookmark}}}
+    with pytest.raises(SettingError, match="`state`"):
+        run_tap(tap_config(sandbox), state=state)

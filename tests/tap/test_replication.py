@@ -107,6 +107,20 @@ def test_full_table_tells_that_all_was_sent_when_it_was(sandbox, emit):
     assert len(run_tap(config, state=messages.states[-1]).records()) == CONTACTS
 
 
+@pytest.mark.parametrize("part", [{"top": 5}, {"shard": {"to": "2025-01-01T00:00:00Z"}}])
+def test_a_part_of_a_table_is_not_all_of_it(sandbox, caplog, part):
+    config = tap_config(
+        sandbox,
+        tables=[{"name": "contacts", "replication": "FULL_TABLE", "top": part.get("top")}],
+        shard=part.get("shard"),
+        emit_activate_version_messages=True,
+    )
+    messages = run_tap(config)
+    assert 0 < len(messages.records()) < CONTACTS
+    assert messages.of("ACTIVATE_VERSION") == []
+    assert "these are not all rows" in caplog.text
+
+
 def test_full_table_that_breaks_off_tells_nothing(sandbox):
     sandbox.faults.add(route="/contacts", kind="status", status=400, after=2)
     config = tap_config(

@@ -63,7 +63,7 @@ def test_rows_without_etag_are_sent_again():
 @pytest.mark.parametrize("count", [MAX_REMEMBERED, MAX_REMEMBERED + 1])
 def test_the_memory_has_an_end(count):
     state = {}
-    rows = [row(f"c{number:03}", 5) for number in range(count)]
+    rows = [row(f"c{number:04}", 5) for number in range(count)]
     run(state, rows)
     assert ("at_bookmark" in state) == (count == MAX_REMEMBERED)
     assert len(run(state, rows)) == (0 if count == MAX_REMEMBERED else count)
@@ -104,7 +104,20 @@ def test_a_date_in_the_future_moves_nothing():
     (only,) = progress.ranges
     rows = progress.new_rows(Part(only, [row("a", 40)], last=True))
     next(rows)
-    assert (state["ranges"][0]["pos"], state["latest"]) == (moment(10), moment(10))
+    assert (state["ranges"][0]["pos"], state["latest"]) == (None, None)
+    list(rows)
+    progress.finish("modifiedon")
+    assert state["progress_markers"] == {}
+
+
+def test_ranges_of_another_query_are_of_no_use():
+    state = {}
+    Progress(state, TABLE, None, None, moment(50), query="contacts?$select=a")
+    state["ranges"][0]["pos"] = moment(30)
+    kept = copy.deepcopy(state)
+    (same,) = Progress(kept, TABLE, None, None, moment(50), query="contacts?$select=a").ranges
+    (other,) = Progress(state, TABLE, None, None, moment(50), query="contacts?$select=a,b").ranges
+    assert (same.pos, other.pos) == (moment(30), None)
 
 
 def test_another_start_begins_anew():
@@ -123,6 +136,7 @@ def test_another_start_begins_anew():
         {"ranges": None},
         {"ranges": 5},
         {"ranges": [{}]},
+        {"ranges": [{"lo": None, "hi": None, "pos": None, "more": 1}]},
         {"ranges": [{"lo": None, "hi": None, "pos": "zz or 1 eq 1"}]},
         {"ranges": [{"lo": None, "hi": 7, "pos": None}]},
         {"ranges": [{"lo": None, "hi": None, "pos": None}], "latest": "zz"},
@@ -132,6 +146,6 @@ def test_another_start_begins_anew():
     ],
 )
 def test_nonsense_in_the_state_is_no_end(nonsense, caplog):
-    state = {"since": None, "latest": None, **nonsense}
+    state = {"since": None, "query": "", "latest": None, **nonsense}
     assert run(state, [row("a", 5)]) == ["a"]
     assert ("begins anew" in caplog.text) == ("ranges" in nonsense)
