@@ -77,6 +77,9 @@ class TableStream(Stream):
                 metadata = entry.metadata["properties", name]
                 metadata.selected, metadata.inclusion = True, Metadata.InclusionType.AUTOMATIC
         super().apply_catalog(catalog)
+        wanted = self._settings.replication
+        if entry and wanted and wanted != self.replication_method:
+            self.logger.warning("The catalog says %s, which wins over `tables`: %s.", self.replication_method, wanted)
         if entry and self.replication_method == REPLICATION_LOG_BASED:
             entry.schema = Schema.from_dict(with_deletions(entry.schema.to_dict()))
             entry.metadata.update(self.metadata)

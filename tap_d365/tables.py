@@ -115,8 +115,9 @@ def read_configured(
                 replace(others, name=table.entity_set, optional=True) if others and name not in named else named[name]
             )
             chosen.setdefault(table.entity_set, (table, entry))
-    _warn_of_full_tables(chosen.values())
-    return [(_as_set(table, entry), entry) for table, entry in chosen.values()]
+    possible = [(table, _as_possible(table, entry)) for table, entry in chosen.values()]
+    _warn_of_full_tables(possible)
+    return [(_as_set(table, entry), entry) for table, entry in possible]
 
 
 def _entry(given: str | Mapping[str, Any]) -> TableSettings:
@@ -132,6 +133,14 @@ def _entry(given: str | Mapping[str, Any]) -> TableSettings:
 
 def _twice(name: str) -> SettingError:
     return SettingError("tables", f"names the table `{name}` twice.")
+
+
+def _as_possible(table: Table, entry: TableSettings) -> TableSettings:
+    """Of all tables some cannot do what is wanted of all."""
+    if entry.optional and entry.replication == REPLICATION_LOG_BASED and not table.change_tracking:
+        logger.warning("Table %s has no change tracking: it is read without.", table.entity_set)
+        return replace(entry, replication=None)
+    return entry
 
 
 def _as_set(table: Table, entry: TableSettings) -> Table:

@@ -253,3 +253,15 @@ def test_a_table_that_may_not_be_read_is_left_out_of_all(sandbox, caplog):
     assert "prvReadAccount" in caplog.text
     with pytest.raises(PrivilegeError, match="prvReadAccount"):
         run_tap(tap_config(sandbox, tables=["contacts", "accounts"]))
+
+
+def test_tables_without_change_tracking_are_read_all_the_same(sandbox, caplog):
+    messages = run_tap(tap_config(sandbox, tables=[{"name": "*", "replication": "LOG_BASED"}]))
+    assert len(messages.records("contacts")) == CONTACTS
+    assert "has no change tracking: it is read without" in caplog.text
+
+
+def test_a_catalog_that_wins_over_the_setting_says_so(sandbox, caplog):
+    catalog = discover(tap_config(sandbox))
+    run_tap(tap_config(sandbox, tables=[{"name": "contacts", "replication": "LOG_BASED"}]), catalog=catalog)
+    assert "The catalog says INCREMENTAL, which wins over `tables`: LOG_BASED" in caplog.text

@@ -101,8 +101,11 @@ def test_options_for_all_tables(organisation):
         "accounts": "FULL_TABLE",
         "logs": "FULL_TABLE",
     }
+    # What cannot be done with one of them does not stop the others, unless it is named.
+    found = read(organisation, {"name": "*", "replication": "LOG_BASED"})
+    assert {name: entry.replication for name, (_table, entry) in found.items()}["accounts"] is None
     with pytest.raises(SettingError, match=r"`tables\.accounts\.replication`"):
-        read(organisation, {"name": "*", "replication": "LOG_BASED"})
+        read(organisation, {"name": "accounts", "replication": "LOG_BASED"})
 
 
 def test_deselected_tables_are_not_asked_for(organisation):
