@@ -1,0 +1,14 @@
+"""What was written where: the target's memory, in SQLite or, for fleets, in PostgreSQL.
+
+A row is known by site, object, stream and its key at the source. The ledger keeps to which target it was written, its
+state and version, and digests of the fields last written; and links: which row of a stream holds which target, so that
+no two rows write to one. Losing the ledger costs reads, never correctness, except for pending entries.
+"""
+
+from __future__ import annotations
+
+from annex_d365.ledger.book import Book, Ledger
+from annex_d365.ledger.digests import changed, digest, merged
+from annex_d365.ledger.entries import Claim, Entry, State, fold
+
+__all__ = ["Book", "Claim", "Entry", "Ledger", "State", "changed", "digest", "fold", "merged"]

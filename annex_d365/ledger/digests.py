@@ -1,0 +1,68 @@
+"""Digests of fields: enough to see what has changed, too little to read a value.
+
+Per field 12 bytes: 4 of a hash of its name, 8 of a hash of name and value; sorted, so that equal fields give equal
+bytes. Should two names share a hash, their fields count as changed too often, never too rarely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+
+NAME_BYTES = 4
+SIZE = 12
+
+
+def digest(fields: Mapping[str, str]) -> bytes:
+    """Digests of fields.
+
+    Args:
+        fields: name -> value as it is written.
+
+    Returns:
+        12 bytes per field.
+    """
+    return b"".join(sorted(_of(name, value) for name, value in fields.items()))
+
+
+def merged(old: bytes, new: bytes) -> bytes:
+    """Digests after fields were written over others.
+
+    Args:
+        old: of the fields that were there.
+        new: of the fields that were written.
+
+    Returns:
+        ``new``, and of ``old`` those whose names are not in ``new``.
+    """
+    names = {each[:NAME_BYTES] for each in _split(new)}
+    return b"".join(sorted({*_split(new), *(each for each in _split(old) if each[:NAME_BYTES] not in names)}))
+
+
+def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:
+    """Fields that differ from what was written.
+
+    Args:
+        fields: name -> value as it would be written.
+        known: digests of what was written.
+
+    Returns:
+        Those whose digest is not in ``known``, in their order.
+    """
+    written = set(_split(known))
+    return {name: value for name, value in fields.items() if _of(name, value) not in written}
+
+
+def _of(name: str, value: str) -> bytes:
+    data = f"{name}\0{value}".encode("utf-8", "surrogatepass")
+    return _name(name) + blake2b(data, digest_size=SIZE - NAME_BYTES).digest()
+
+
+@lru_cache(maxsize=4096)
+def _name(name: str) -> bytes:
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=NAME_BYTES).digest()
+
+
+def _split(digests: bytes) -> Iterator[bytes]:
+    return (digests[start : start + SIZE] for start in range(0, len(digests), SIZE))

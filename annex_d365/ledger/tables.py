@@ -1,0 +1,121 @@
+"""The tables of the ledger, alike in SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+from annex_d365.ledger.entries import State
+
+#: Of the tables below; a ledger of a higher version was made by a newer version of this program.
+VERSION = 1
+
+# No database keeps all texts that a source can send: PostgreSQL refuses NUL, none takes half a surrogate pair.
+_FOREIGN = re.compile("[\0\x10\ud800-\udfff]")
+_ESCAPED = re.compile("\x10([0-9a-f]{4})")
+
+
+class StateText(TypeDecorator[State]):
+    """A state by its value."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, _dialect: Dialect) -> Callable[[Any], str]:
+        """How a value goes in."""
+        return attrgetter("value")
+
+    def result_processor(self, _dialect: Dialect, _coltype: object) -> Callable[[Any], State]:
+        """How it comes out."""
+        return {state.value: state for state in State}.__getitem__
+
+
+class AnyText(TypeDecorator[str]):
+    """Text of any characters; those that databases refuse are escaped by DLE, and so is DLE."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, _dialect: Dialect) -> Callable[[Any], str]:
+        """How a value goes in."""
+        return encode_text
+
+    def result_processor(self, _dialect: Dialect, _coltype: object) -> Callable[[Any], str]:
+        """How it comes out."""
+        return decode_text
+
+
+def encode_text(value: str) -> str:
+    """The form of a text that every database keeps."""
+    if _FOREIGN.search(value) is None:
+        return value
+    return _FOREIGN.sub(lambda match: f"\x10{ord(match[0]):04x}", value)
+
+
+def decode_text(value: str) -> str:
+    """Undo :func:`encode_text`."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if "\x10" in value else value
+
+
+metadata = MetaData()
+
+
+# Keys begin with the column that tells most rows apart: SQLite, which keeps no statistics, would else rather read a
+# whole site than use an index.
+
+#: About the ledger itself: `version`, and when it was `created`.
+about = Table(
+    "annex_d365_ledger",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+rows = Table(
+    "annex_d365_rows",
+    metadata,
+    Column("site", AnyText, nullable=False),
+    Column("object", AnyText, nullable=False),
+    Column("stream", AnyText, nullable=False),
+    Column("key", AnyText, nullable=False),
+    Column("target", AnyText, nullable=False),
+    Column("target_folded", AnyText, nullable=False),
+    Column("state", StateText, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
+    Column("version", AnyText, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("run", AnyText, nullable=False),
+    PrimaryKeyConstraint("key", "stream", "object", "site"),
+    Index("annex_d365_rows_by_target", "target_folded", "object", "site"),
+    sqlite_with_rowid=False,
+)
+
+links = Table(
+    "annex_d365_links",
+    metadata,
+    Column("site", AnyText, nullable=False),
+    Column("object", AnyText, nullable=False),
+    Column("stream", AnyText, nullable=False),
+    Column("target_folded", AnyText, nullable=False),
+    Column("key", AnyText, nullable=False),
+    Column("by_id", Boolean, nullable=False),
+    PrimaryKeyConstraint("target_folded", "stream", "object", "site"),
+    Index("annex_d365_links_by_key", "key", "stream", "object", "site"),
+    sqlite_with_rowid=False,
+)
