@@ -93,7 +93,9 @@ class _Call:
     repeatable: bool
     headers: Mapping[str, str] | None
     body: bytes | None
+    kind: str
     tries: int = 0
+    seconds: float = 0.0
     renewed: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -102,7 +104,7 @@ class _Call:
         response = self._exchange()
         self.client.reached = True
         if response.status_code not in NOT_STARTED:
-            self.client.gate.answered(_hint(response.headers))
+            self.client.gate.answered(_hint(response.headers), kind=self.kind, seconds=self.seconds)
         action = decide(response.status_code, repeatable=self.repeatable, signed_in_again=self.renewed)
         if action is Action.SIGN_IN:
             self.renewed = True
@@ -122,7 +124,10 @@ class _Call:
 
     def _exchange(self) -> requests.Response:
         with self.client.gate.pass_one():
-            return self._send()
+            started = time.monotonic()
+            response = self._send()
+            self.seconds = time.monotonic() - started
+            return response
 
     def _send(self) -> requests.Response:
         self.client.requests_sent += 1
@@ -165,16 +170,19 @@ class _Call:
 
     def before_pause(self, details: Any) -> None:
         retry = details["exception"]
-        if retry.status in NOT_STARTED:
+        throttled = retry.status in NOT_STARTED
+        if throttled:
             self.client.gate.pause(retry.wait)
         logger.warning("%s Trying again in %.1f s (try %d).", retry.because, retry.wait, self.tries + 1)
+        if not throttled:  # else the gate holds it back, with all others
+            self.client.gate.sleep(retry.wait)
 
     def run(self) -> Any:
         loop = backoff.on_exception(
             backoff.runtime,
             _Retry,
-            # The gate holds back a throttled request, with all others.
-            value=lambda retry: 0 if retry.status in NOT_STARTED else retry.wait,
+            # Its own sleep cannot be interrupted: see `before_pause`.
+            value=lambda _: 0,
             jitter=None,
             giveup=self.give_up,
             on_backoff=self.before_pause,
@@ -224,6 +232,10 @@ class Client:
         session: requests.Session = self._local.session
         return session
 
+    def close(self) -> None:
+        """End all waiting; what is sent from now on raises :class:`~annex_d365.gate.Closing`."""
+        self.gate.close()
+
     def send(
         self,
         method: str,
@@ -235,6 +247,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         repeatable: bool | None = None,
+        kind: str = "",
     ) -> Any:
         """Send one request until it is answered.
 
@@ -248,6 +261,7 @@ class Client:
             headers: request headers.
             body: request body.
             repeatable: whether a second time changes nothing; by default true except for POST.
+            kind: of requests that take about the same time; when these become slow, fewer are sent at once.
 
         Returns:
             What ``check`` made of the answer.
@@ -256,9 +270,10 @@ class Client:
             ConnectorError: the service refused; what ``explain`` made of the answer.
             OutageError: it could not be reached, or kept failing.
             SettingError: the certificate is not trusted, or the host never answered.
+            Closing: the client is closed, or this thread is one of the gate's workers, whose block has ended.
         """
         repeatable = method != "POST" if repeatable is None else repeatable
-        return _Call(self, method, url, auth, explain, check, repeatable, headers, body).run()
+        return _Call(self, method, url, auth, explain, check, repeatable, headers, body, kind).run()
 
 
 def new_session(ca_bundle: str | None) -> requests.Session:

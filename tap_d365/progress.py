@@ -1,11 +1,24 @@
-"""How far an incremental read has come, in the stream's state."""
+"""How far an incremental read has come, in the stream's state.
+
+A bookmark is a time in whole seconds, and other rows may still get that very second when it has been read. So the next
+run asks for rows since the bookmark, inclusive, and has to know which of them were sent. It knows them by their
+version, the number in a row's ETag (Dataverse page 2.3), which no two rows and no two states of a row share (GENERAL:
+it is SQL Server's ``rowversion``). That is exact, whatever the order in which rows were committed: what is new, or was
+changed once more, has another version. Rows dated after the run's start, and rows without a date, are known likewise.
+
+The versions of a time are kept as differences, compressed: about a byte per row. What does not fit into
+:data:`MAX_REMEMBERED` is sent again, as are rows without such an ETag (elastic tables).
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import re
+import zlib
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -20,8 +33,9 @@ logger = logging.getLogger("tap-d365")
 #: Values of the state become part of a query.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ANY = "2000-01-01T00:00:00Z"
-#: Of rows with the bookmark's very time so many are remembered; where there are more, all are read again.
-MAX_REMEMBERED = 1000
+_ETAG = re.compile(r'W/"(\d+)"')
+#: Characters in the state for the rows that are not to be sent again: 30,000 rows at least, of one time.
+MAX_REMEMBERED = 88 * 1024
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,9 +61,8 @@ class Progress:
     until all are read: rows may change, and move there, in the meantime. Neither ``pos`` nor ``latest``, the latest
     change time so far, is ever one after the run's start: it would hide what changes before it.
 
-    ``at_bookmark``, afterwards: ``{"modifiedon": bookmark, "rows": {key: ETag}}``. The next run asks for rows since the
-    bookmark, inclusive, because others may have got the very same time later; those it has sent already, in this very
-    version, it knows by this.
+    ``at_bookmark``, afterwards: ``{"modifiedon": bookmark, "rows": packed versions}`` of the rows that the next run
+    reads once more and does not send; see above.
 
     Args:
         state: of the stream; is written to.
@@ -71,8 +84,10 @@ class Progress:
         query: str = "",
     ) -> None:
         self._state, self._table, self._run_start = state, table, run_start
-        self._sent = _sent(state.pop("at_bookmark", None), bookmark)
-        self._rows: dict[str, str] = {}
+        #: Times of rows by their ETag: sent by earlier runs; read by this one at the latest time; read out of order.
+        self._sent = _sent(state.get("at_bookmark"), bookmark)
+        self._at_latest: set[str] = set()
+        self._beyond: dict[str, str] = {}
         fingerprint = hashlib.sha256(query.encode()).hexdigest()[:16]
         if not self._resumable(start, fingerprint):
             entry = {"lo": start, "hi": None, "pos": None}
@@ -128,32 +143,61 @@ class Progress:
 
     def _note(self, entry: dict[str, Any], row: Row) -> bool:
         """Note that the row was read; whether it was sent in an earlier run."""
-        key, etag = row[self._table.primary_id], row.get(ETAG) or ""
-        if row["modifiedon"]:
-            moment = utc(row["modifiedon"])
-            if moment > self._run_start:  # by another clock, or by nobody's
-                return False
+        etag, given = row.get(ETAG) or "", row["modifiedon"]
+        moment = utc(given) if given else ""
+        if "" < moment <= self._run_start:
             entry["pos"] = moment
             if moment > (self._state["latest"] or ""):
-                self._state["latest"], self._rows = moment, {}
-            if moment == self._state["latest"] and len(self._rows) <= MAX_REMEMBERED:
-                self._rows[key] = etag
-        return bool(etag) and self._sent.get(key) == etag
+                self._state["latest"], self._at_latest = moment, set()
+            if moment == self._state["latest"]:
+                self._at_latest.add(etag)
+        else:  # dated by another clock, or by nobody's
+            self._beyond[etag] = moment
+        return self._sent.get(etag) == moment
 
     def finish(self, column: str) -> None:
-        """All is read: hand the SDK the bookmark."""
+        """All is read, or as much as is wanted in one run: hand the SDK the bookmark."""
         del self._state["ranges"], self._state["since"], self._state["query"]
+        latest = self._state.pop("latest")
         # The SDK's own marker may lie in the future.
         self._state["progress_markers"] = {}
-        if latest := self._state.pop("latest"):
+        if latest:
             self._state["progress_markers"] = {"replication_key": column, "replication_key_value": latest}
-            if len(self._rows) <= MAX_REMEMBERED:
-                self._state["at_bookmark"] = {"modifiedon": latest, "rows": self._rows}
+        sent = {**self._sent, **self._beyond, **dict.fromkeys(self._at_latest, latest or "")}
+        known = {etag: moment for etag, moment in sent.items() if etag and moment >= (latest or "")}
+        self._state.pop("at_bookmark", None)
+        if known:
+            self._state["at_bookmark"] = {"modifiedon": latest, "rows": _packed(known)}
 
 
 def _sent(at_bookmark: Any, bookmark: str | None) -> Mapping[str, str]:
-    """Keys and versions of the rows that were sent with the bookmark's own time."""
+    """Times of the rows that were sent with the bookmark's own time, or beyond, by their ETags."""
     if not isinstance(at_bookmark, Mapping) or at_bookmark.get("modifiedon") != bookmark:
         return {}
-    rows = at_bookmark.get("rows")
-    return rows if isinstance(rows, Mapping) else {}
+    try:
+        kept = zlib.decompress(base64.b64decode(at_bookmark.get("rows") or "", validate=True))
+        differences = msgspec.json.decode(kept, type=dict[str, list[int]])
+    except (TypeError, ValueError, zlib.error):
+        return {}
+    sent = {}
+    for moment, steps in differences.items():
+        version = 0
+        for step in steps:
+            version += step
+            sent[f'W/"{version}"'] = moment
+    return sent
+
+
+def _packed(sent: Mapping[str, str]) -> str:
+    """The inverse of :func:`_sent`; of too many rows the first ones."""
+    found = ((moment, _ETAG.fullmatch(etag)) for etag, moment in sent.items())
+    rows = sorted((moment, int(etag[1])) for moment, etag in found if etag)
+    while True:
+        differences = {}
+        for moment, group in groupby(rows, key=lambda row: row[0]):
+            versions = [version for _moment, version in group]
+            differences[moment] = [now - before for before, now in zip([0, *versions], versions, strict=False)]
+        packed = base64.b64encode(zlib.compress(msgspec.json.encode(differences), 9)).decode()
+        if len(packed) <= MAX_REMEMBERED:
+            return packed
+        del rows[int(0.95 * len(rows) * MAX_REMEMBERED / len(packed)) :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from annex_d365.dataverse.client import MAX_PAGE_SIZE
+from annex_d365.dataverse.budget import MAX_PAGE_SIZE
 from annex_d365.dataverse.connect import DEFAULT_API_VERSION, DEFAULT_PARALLEL
 from annex_d365.dataverse.organization import REGIONS
 from tap_d365.tables import DEFAULT_TABLES, REPLICATION_METHODS

@@ -91,7 +91,7 @@ class Snapshot(NoSnapshot):
         stream: name of the stream.
 
     Raises:
-        SettingError: on entry, when the file cannot be used, or another run uses it.
+        SettingError: on entry, when the file cannot be used, or another run uses it; on exit, when using it failed.
     """
 
     kept = True
@@ -120,8 +120,14 @@ class Snapshot(NoSnapshot):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it; what was added or removed is kept."""
+        """Close it; what was added or removed is kept.
+
+        Raises:
+            SettingError: it could not be read or written: a full disk, say.
+        """
         self._db.close()
+        if isinstance(error, sqlite3.Error):
+            raise SettingError("snapshot_path", f"{self.path} cannot be read or written: {error}.") from None
 
     def begin(self, token: str | None, *, completed: bool) -> bool:
         """A run begins; whether all rows that the target has by the state with this token are known.

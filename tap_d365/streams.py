@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
@@ -13,7 +15,9 @@ from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import ActivateVersionMessage, Catalog, Metadata, MetadataMapping, Schema
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, REPLICATION_LOG_BASED
 
-from annex_d365.dataverse.client import MAX_PAGE_SIZE, Dataverse, Row
+from annex_d365.dataverse.budget import MAX_PAGE_SIZE
+from annex_d365.dataverse.client import Dataverse, Row
+from annex_d365.dataverse.errors import UnknownColumnError
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query, all_of
 from annex_d365.dataverse.ranges import FORM, RangeReader
@@ -140,6 +144,8 @@ class TableStream(Stream):
                 raise
             # The metadata lists tables whose rows the user may not read.
             self.logger.warning("The table is left out. %s", error)
+        except UnknownColumnError as error:
+            raise self._settings.unknown_column(error) from None
 
     def _records(self, context: Context | None) -> Iterator[Row]:
         records = self.records
@@ -170,23 +176,26 @@ class TableStream(Stream):
             raise SettingError("catalog", f"the replication key of {self.name} is `{self.table.replication_key}`.")
         query = self.query(records)
         progress = Progress(self.stream_state, self.table, bookmark, start, self.run_start, query=query.url)
+        page_size = self.config["page_size"]
         if query.top:
-            # Or those that are read once more would be all there are.
+            # Those that are read once more come on top.
             query = replace(query, top=min(MAX_PAGE_SIZE, query.top + progress.known))
+            page_size = min(page_size, query.top)
         reader = RangeReader(
             self.dataverse,
             query,
             column=column,
             key=self.table.primary_id,
-            page_size=self.config["page_size"],
+            page_size=page_size,
             parallel=self.config["max_parallel_requests"],
             run_start=self.run_start,
             annotations=records.annotations,
         )
         if start is None and self.config["max_parallel_requests"] > 1:
             self.dataverse.ask_for_advice()
-        for part in reader.parts(progress.ranges):
-            yield from progress.new_rows(part)
+        rows = (row for part in reader.parts(progress.ranges) for row in progress.new_rows(part))
+        with closing(rows):
+            yield from islice(rows, self._settings.top)
         progress.finish(column)
 
     def _pace(self, records: Records, context: Context | None) -> Pace:

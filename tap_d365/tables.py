@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,6 +13,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.columns import expanded_columns
+from annex_d365.dataverse.errors import UnknownColumnError
 from annex_d365.dataverse.metadata import MODIFIED_ON, Table, read_tables, table_names
 from annex_d365.errors import SettingError
 
@@ -48,6 +50,12 @@ class TableSettings:
     def error(self, option: str, problem: str) -> SettingError:
         """What is wrong with one of the options."""
         return SettingError(f"tables.{self.name}.{option}", problem)
+
+    def unknown_column(self, refused: UnknownColumnError) -> SettingError:
+        """The same error, about the option that names the column."""
+        given = {"expand": self.expand, "filter": self.filter}
+        named = (option for option, text in given.items() if re.search(rf"\b{re.escape(refused.column)}\b", text))
+        return self.error(next(named, "select"), refused.problem)
 
     def method(self, table: Table) -> str:
         """The replication method: the one that is set, where the table can do it."""

@@ -34,6 +34,11 @@ class TapD365(Plugin, Tap):
         """The organisation, for all streams."""
         return connect(self.config)
 
+    def close(self) -> None:
+        """No request waits any more."""
+        if "dataverse" in vars(self):  # a cached property
+            self.dataverse.http.close()
+
     def discover_streams(self) -> Sequence[Stream]:
         """One stream per table that the settings name and the catalog, if there is one, selects."""
         self._check_times()

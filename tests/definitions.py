@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from annex_d365.dataverse.client import RawPage
+from annex_d365.gate import Gate
 
 
 def attribute(name, kind, type_name=None, **more):
@@ -62,6 +64,7 @@ class Organisation:
     """Answers as the Web API does, and keeps what it was asked."""
 
     def __init__(self, *entities):
+        self.http = SimpleNamespace(gate=Gate(9))
         self.entities = entities
         self.asked = []
 

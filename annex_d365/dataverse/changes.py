@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from annex_d365.dataverse.client import MAX_PAGE_SIZE, Dataverse, Row
+from annex_d365.dataverse.budget import MAX_PAGE_SIZE
+from annex_d365.dataverse.client import Dataverse, Row
 from annex_d365.dataverse.query import Query
 from annex_d365.errors import ServiceError
 
@@ -60,35 +59,18 @@ def tracked_pages(
         query: table and columns; the service takes no other option here.
         key: the column with the primary key.
         token: of an earlier call; None to begin.
-        page_size: rows per page.
+        page_size: rows per page, at most.
         annotations: as in :meth:`Dataverse.page`.
 
     Raises:
         StaleTokenError: the service does not know the token, or not any more; on any page.
         ServiceError: it refused, or its links lead nowhere.
     """
-    # With a token the preference is not needed, and does no harm (page 3).
-    prefer = ["odata.track-changes", f"odata.maxpagesize={page_size}"]
-    if annotations:
-        prefer.append(f'odata.include-annotations="{annotations}"')
     url = f"{query.url}{'&' if '?' in query.url else '?'}$deltatoken={token}" if token else query.url
-    seen = {url}
-    with ThreadPoolExecutor(1, "changes") as ahead:
-        pending = ahead.submit(dataverse.get, url, prefer)
-        while True:
-            page = pending.result()
-            next_link = page.get("@odata.nextLink")
-            if next_link in seen:
-                raise ServiceError(f"Dataverse repeats a page of {query.entity_set}; its links go in a circle.")
-            if next_link:
-                seen.add(next_link)
-                pending = ahead.submit(dataverse.get, next_link, prefer)
-            yield ChangePage(
-                [_change(entry, key) for entry in page["value"]],
-                None if next_link else _token(page, query.entity_set),
-            )
-            if not next_link:
-                return
+    # With a token the preference is not needed, and does no harm (page 3).
+    for page in dataverse.pages(url, page_size, annotations, ["odata.track-changes"]):
+        changes = [_change(dataverse.row(raw), key) for raw in page.value]
+        yield ChangePage(changes, None if page.next_link else _token(page.delta_link, query.entity_set))
 
 
 def _change(entry: Row, key: str) -> Change:
@@ -99,8 +81,8 @@ def _change(entry: Row, key: str) -> Change:
     return Change(str(entry["id"]).lower(), None)
 
 
-def _token(page: Mapping[str, Any], entity_set: str) -> str:
-    found = _TOKEN.search(page.get("@odata.deltaLink") or "")
+def _token(delta_link: str | None, entity_set: str) -> str:
+    found = _TOKEN.search(delta_link or "")
     if not found:
         raise ServiceError(f"Dataverse sent no delta link for {entity_set}.")
     return found[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 
@@ -13,13 +13,11 @@ import requests
 
 from annex_d365 import http
 from annex_d365.dataverse.batch import MAX_URL, MAX_URL_IN_BATCH, batch_of, explain_batch, only_reply
+from annex_d365.dataverse.budget import MAX_PAGE_SIZE, PageSize
 from annex_d365.dataverse.errors import explain
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.signin import SignIn
 from annex_d365.errors import ConnectorError, ServiceError, SettingError
-
-#: The service's own default and maximum (Dataverse page 2.3).
-MAX_PAGE_SIZE = 5000
 
 _HEADERS = {
     "Accept": "application/json",
@@ -31,6 +29,9 @@ _HEADERS = {
 #: The version of a row, in the row (Dataverse page 2.3).
 ETAG = "@odata.etag"
 
+#: Pages in memory while links are followed: one is worked on, one is fetched.
+PAGES_OF_A_CHAIN = 2
+
 Row = dict[str, Any]
 
 
@@ -39,6 +40,7 @@ class RawPage(msgspec.Struct):
 
     value: list[msgspec.Raw]
     next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
+    delta_link: str | None = msgspec.field(default=None, name="@odata.deltaLink")
     #: Bytes of the reply, before it was decoded.
     size: int = msgspec.field(default=0, name="(size)")
 
@@ -79,6 +81,20 @@ class Dataverse:
         row: Row = self._read(url, prefer, _object)
         return row
 
+    def ask(self, action: str, body: Mapping[str, Any]) -> Row:
+        """What an unbound action answers. It must be one that only reads: like a GET, it is sent again when in doubt."""
+        row: Row = self.http.send(
+            "POST",
+            f"{self.root}{action}",
+            auth=self._sign_in,
+            explain=explain,
+            check=lambda response: _decode(_object, response),
+            headers={**_HEADERS, "Content-Type": "application/json"},
+            body=msgspec.json.encode(body),
+            repeatable=True,
+        )
+        return row
+
     def ask_for_advice(self) -> None:
         """Learn how many requests at once the service advises: it says so to ``WhoAmI`` (Dataverse page 6)."""
         self.get("WhoAmI")
@@ -91,20 +107,70 @@ class Dataverse:
         except (ConnectorError, LookupError, TypeError, ValueError):
             return None
 
-    def page(self, url: str, page_size: int | None = MAX_PAGE_SIZE, annotations: str = "") -> RawPage:
+    def page(
+        self, url: str, page_size: int | None = MAX_PAGE_SIZE, annotations: str = "", prefer: Sequence[str] = ()
+    ) -> RawPage:
         """One page of rows, and where the next one is.
 
         Args:
             url: relative to the API's root, or a ``next_link``.
-            page_size: rows; None with ``$top``, which excludes it (Dataverse page 2.3).
+            page_size: rows; None where there are no pages.
             annotations: names of annotations to send along, comma separated (Dataverse page 2.4).
+            prefer: other preferences.
         """
-        prefer = [f"odata.maxpagesize={page_size}"] if page_size else []
+        wishes = [*prefer]
+        if page_size:
+            wishes.append(f"odata.maxpagesize={page_size}")
         if annotations:
-            prefer.append(f'odata.include-annotations="{annotations}"')
-        page: RawPage = self._read(url, prefer, _page)
+            wishes.append(f'odata.include-annotations="{annotations}"')
+        page: RawPage = self._read(url, wishes, _page)
         self.pages_read += 1
         return page
+
+    def pages(
+        self,
+        url: str,
+        page_size: int = MAX_PAGE_SIZE,
+        annotations: str = "",
+        prefer: Sequence[str] = (),
+        *,
+        most: int | None = None,
+    ) -> Iterator[RawPage]:
+        """The pages of a query, in order. The next one is fetched while the caller works on this one.
+
+        The first page is small and shows what a row takes. Where there are more, all begins anew with pages of the
+        right size, which cannot change on the way (Dataverse page 2.3).
+
+        Args:
+            url: as in :meth:`page`.
+            page_size: rows per page, at most.
+            annotations: as in :meth:`page`.
+            prefer: as in :meth:`page`.
+            most: rows that are wanted; the page with the last of them is the last one.
+
+        Raises:
+            ServiceError: the service refused, or its links turn in a circle.
+        """
+        size = PageSize(page_size, PAGES_OF_A_CHAIN)
+        rows, read, seen = size.rows, 0, {url}
+        page = self.page(url, rows, annotations, prefer)
+        size.measure(len(page.value), page.size)
+        with self.http.gate.workers(1, "page") as ahead:
+            # A page that is not full has the service's own size.
+            if page.next_link and len(page.value) >= rows and not size.fits(rows):
+                rows = size.rows
+                page = self.page(url, rows, annotations, prefer)
+            while True:
+                read += len(page.value)
+                if not page.next_link or (most and read >= most):
+                    yield page
+                    return
+                if page.next_link in seen:
+                    raise links_in_a_circle(url)
+                seen.add(page.next_link)
+                pending = ahead.submit(self.page, page.next_link, rows, annotations, prefer)
+                yield page
+                page = pending.result()
 
     def row(self, raw: msgspec.Raw) -> Row:
         """A row of a page. Numbers with a fraction are exact (``Decimal``)."""
@@ -112,25 +178,14 @@ class Dataverse:
         return row
 
     def rows(self, query: Query, page_size: int = MAX_PAGE_SIZE, annotations: str = "") -> Iterator[Row]:
-        """The rows of a query, in order. The next page is fetched while the caller works on this one.
+        """The rows of a query, in order. ``top`` is seen to here: the service ignores it beside a page size (page 2.3).
 
         Raises:
-            ServiceError: the service refused, or its links turn in a circle.
+            ServiceError: as in :meth:`pages`.
         """
-        size = None if query.top else page_size
-        with ThreadPoolExecutor(1, "page") as ahead:
-            seen = set[str]()
-            pending = ahead.submit(self.page, query.url, size, annotations)
-            while True:
-                page = pending.result()
-                if page.next_link:
-                    if page.next_link in seen:
-                        raise ServiceError(f"Dataverse repeats a page of {query.entity_set}; its links go in a circle.")
-                    seen.add(page.next_link)
-                    pending = ahead.submit(self.page, page.next_link, size, annotations)
-                yield from map(self.row, page.value)
-                if not page.next_link:
-                    return
+        limit = min(page_size, query.top or page_size)
+        pages = self.pages(query.url, limit, annotations, most=query.top)
+        return islice((self.row(raw) for page in pages for raw in page.value), query.top)
 
     def _read(self, url: str, prefer: Sequence[str], decoder: msgspec.json.Decoder[Any]) -> Any:
         # The link is absolute. SignIn refuses to sign it for another origin; before that, requests must not go there.
@@ -164,6 +219,11 @@ class Dataverse:
             body=body,
             repeatable=True,  # there is but a GET inside
         )
+
+
+def links_in_a_circle(url: str) -> ServiceError:
+    """The error for next links that lead back."""
+    return ServiceError(f"Dataverse repeats a page of {url.partition('?')[0]}; its links go in a circle.")
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], response: requests.Response) -> Any:

@@ -98,7 +98,10 @@ def columns_of(attributes: Iterable[Attribute], *, labels: bool = False) -> dict
 
 
 def expanded_columns(expand: str) -> dict[str, Column]:
-    """The properties of an OData ``$expand`` as columns: objects, or lists of objects, as the service sends them.
+    """The properties of an OData ``$expand`` as columns, as the service sends them.
+
+    A lookup is an object or null; a collection is a list of objects, empty rather than null, of which the service sends
+    no more than 5,000 (Dataverse page 2.2): where it has more, a warning says so.
 
     Raises:
         ValueError: it is no list of properties.

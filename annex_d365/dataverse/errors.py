@@ -25,6 +25,19 @@ class StaleTokenError(ServiceError):
     """The service cannot list what changed since a delta token any more (Dataverse page 3): only a full load helps."""
 
 
+class UnknownColumnError(SettingError):
+    """A query names a column or a property that the table has not.
+
+    Attributes:
+        column: its name.
+        problem: the message without the setting, for those who know the option that names it.
+    """
+
+    def __init__(self, column: str, table: str) -> None:
+        self.column, self.problem = column, f"table {table} has no column `{column}`."
+        super().__init__("select", self.problem)
+
+
 class _Detail(msgspec.Struct):
     code: str | int = ""
     message: str = ""
@@ -36,8 +49,7 @@ class _Body(msgspec.Struct):
 
 def _bad_query(message: str) -> ConnectorError | None:
     if column := _UNKNOWN_COLUMN.search(message):
-        table = column[2].rpartition(".")[2]
-        return SettingError("select", f"table {table} has no column `{column[1]}`.")
+        return UnknownColumnError(column[1], column[2].rpartition(".")[2])
     if table_name := _UNKNOWN_TABLE.search(message):
         return SettingError("tables", f"there is no table `{table_name[1]}`.")
     return None

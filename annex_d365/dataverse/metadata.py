@@ -9,7 +9,6 @@ a time is then asked for once more, because values depend on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -158,7 +157,7 @@ def read_tables(
     """
     wanted = list(dict.fromkeys(names))
     parts = [wanted[start : start + TABLES_PER_REQUEST] for start in range(0, len(wanted), TABLES_PER_REQUEST)]
-    with ThreadPoolExecutor(parallel, "metadata") as pool:
+    with dataverse.http.gate.workers(parallel, "metadata") as pool:
         found = [table for part in pool.map(lambda part: _definitions(dataverse, part), parts) for table in part]
         tables = list(pool.map(lambda table: _table(dataverse, table, labels=labels), found))
     by_name = {table.logical_name: table for table in tables} | {table.entity_set: table for table in tables}

@@ -6,7 +6,6 @@ For backfills on several machines: creation times never change, so that each row
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -46,7 +45,7 @@ def plan(dataverse: Dataverse, entity_set: str, shards: int, *, parallel: int = 
     first, last = (_edge(dataverse, entity_set, order) for order in ("createdon", "createdon desc"))
     if first is None or last is None:
         return [Shard(None, None, 0)]
-    with ThreadPoolExecutor(parallel, "count") as pool:
+    with dataverse.http.gate.workers(parallel, "count") as pool:
         total, pieces = 0, [_Piece(first, last + _SECOND, None)]
         while True:
             counted = list(pool.map(lambda piece: piece.counted(_counter(dataverse, entity_set)), pieces))

@@ -3,31 +3,31 @@
 One range is read by one worker, page by page. While there are more pages, idle workers cut the largest rest in two, at
 half of its time: a bulk import of one afternoon ends in many ranges, whatever the years before look like, at the price
 of some requests that find nothing.
+
+All pages of a query have one size (Dataverse page 2.3). Where rows turn out to need another one, a new query goes on
+with the time of the last row: other rows may have that time, so that it asks for them again, and leaves out what was
+read.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
-from annex_d365.dataverse.client import Dataverse, RawPage, Row
+from annex_d365.dataverse.budget import PageSize
+from annex_d365.dataverse.client import ETAG, Dataverse, RawPage, Row, links_in_a_circle
 from annex_d365.dataverse.query import Query, all_of, utc
-from annex_d365.errors import ServiceError
 
 FORM = "%Y-%m-%dT%H:%M:%SZ"
-#: Of replies that wait to be worked on, all together. As records they take several times as much, but one at a time.
-BYTES_IN_FLIGHT = 32 * 1024 * 1024
-#: Fewer rows per page than these are not worth a request.
-MIN_PAGE_SIZE = 100
-#: A column of a row, before a page has shown what it really takes.
-BYTES_PER_VALUE = 40
+
+#: Key and version of a row.
+Version = tuple[str, str]
 
 
 @dataclass(eq=False)
@@ -77,6 +77,7 @@ class _Reading:
 
     range: Range
     end: float | None
+    size: PageSize
     read: float | None = None
     #: Rows per second of change time in the latest page.
     density: float = 0.0
@@ -88,10 +89,11 @@ class RangeReader:
 
     Args:
         dataverse: the organisation.
-        query: table, columns and condition, without an order.
+        query: table, columns and condition, without an order. With ``top`` there is one worker, which fetches no page
+            ahead: the caller stops when it has enough.
         column: the change time.
         key: the primary key. It decides between equal times, or rows would be skipped at the border of a page.
-        page_size: rows per page, at most; fewer where rows are wide and pages in flight many.
+        page_size: rows per page, at most.
         parallel: workers.
         run_start: time after it is not cut.
         annotations: what to ask for besides the values.
@@ -109,17 +111,21 @@ class RangeReader:
         run_start: str,
         annotations: str = "",
     ) -> None:
-        self._dataverse, self._column = dataverse, column
+        self._dataverse, self._column, self._key = dataverse, column, key
         self._query = replace(query, orderby=(column, key))
-        self._page_size, self._annotations = page_size, annotations
-        self._bytes_per_row = float(BYTES_PER_VALUE * max(1, len(query.select)))
+        self._annotations = annotations
         self._parallel = 1 if query.top else parallel
         self._run_start = _seconds(run_start)
-        fields = [("at", str | None, msgspec.field(default=None, name=column))]
-        self._time: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Time", fields))
-        self._news: queue.SimpleQueue[tuple[_Reading, RawPage] | Part | BaseException] = queue.SimpleQueue()
+        fields = [("at", column), ("key", key), ("etag", ETAG)]
+        struct = msgspec.defstruct(
+            "Place", [(name, str | None, msgspec.field(default=None, name=each)) for name, each in fields]
+        )
+        self._place: msgspec.json.Decoder[Any] = msgspec.json.Decoder(struct)
+        self._news: queue.SimpleQueue[tuple[_Reading, Iterable[Row], bool] | Part | BaseException] = queue.SimpleQueue()
         # A page is fetched only when there is room for it, so that memory holds few of them.
-        self._room = threading.Semaphore(self._parallel + 1)
+        pages = 1 if query.top else parallel + 1
+        self._room = threading.Semaphore(pages)
+        self._size = PageSize(page_size, pages)
         self._changed = threading.Condition()
         self._waiting: list[_Reading] = []
         self._reading: list[_Reading] = []
@@ -134,9 +140,9 @@ class RangeReader:
         Raises:
             ConnectorError: from any of the workers.
         """
-        self._waiting = [_Reading(each, _seconds(each.hi) if each.hi else None) for each in ranges]
+        self._waiting = [_Reading(each, _seconds(each.hi) if each.hi else None, replace(self._size)) for each in ranges]
         self._unfinished = len(self._waiting)
-        with ThreadPoolExecutor(self._parallel, "range") as pool:
+        with self._dataverse.http.gate.workers(self._parallel, "range") as pool:
             for _ in range(self._parallel):
                 pool.submit(self._work)
             try:
@@ -147,9 +153,9 @@ class RangeReader:
                     if isinstance(news, Part):
                         yield news
                         continue
-                    reading, page = news
-                    last = not page.next_link
-                    yield Part(reading.range, self._rows(reading, page), last)
+                    reading, rows, last = news
+                    yield Part(reading.range, rows, last)
+                    del news, rows  # or the page would be kept until the next one is there
                     self._room.release()
                     if last:
                         with self._changed:
@@ -157,13 +163,14 @@ class RangeReader:
             finally:
                 self._stop()
 
-    def _rows(self, reading: _Reading, page: RawPage) -> Iterator[Row]:
+    def _rows(self, reading: _Reading, page: RawPage, known: Collection[Version]) -> Iterator[Row]:
         for raw in page.value:
             row = self._dataverse.row(raw)
             # The service was asked for the range as it was before it was cut.
             if reading.end is not None and row[self._column] and _seconds(row[self._column]) >= reading.end:
                 return
-            yield row
+            if not known or (row[self._key], row.get(ETAG)) not in known:
+                yield row
 
     def _work(self) -> None:
         try:
@@ -186,36 +193,53 @@ class RangeReader:
         return None
 
     def _read(self, reading: _Reading) -> None:
-        condition = all_of(self._query.filter, reading.range.condition(self._column))
-        url = replace(self._query, filter=condition).url
-        seen, size = {url}, None if self._query.top else self._size()
+        range_, known = reading.range, frozenset[Version]()
         while True:
-            self._room.acquire()
-            if self._stopped:
-                return
-            page = self._dataverse.page(url, size, self._annotations)
-            with self._changed:
-                self._note(reading, page)
-                self._news.put((reading, page))
-                self._changed.notify_all()
-                if not reading.more:
-                    self._reading.remove(reading)
+            rows = reading.size.rows
+            condition = all_of(self._query.filter, range_.condition(self._column))
+            url = replace(self._query, filter=condition).url
+            seen = {url}
+            while True:
+                self._room.acquire()
+                if self._stopped:
                     return
-            url = page.next_link or ""
-            if url in seen:
-                raise ServiceError(f"Dataverse repeats a page of {self._query.entity_set}; its links go in a circle.")
-            seen.add(url)
+                page = self._dataverse.page(url, rows, self._annotations)
+                with self._changed:
+                    self._note(reading, page)
+                    self._news.put((reading, self._rows(reading, page, known), not reading.more))
+                    self._changed.notify_all()
+                    if not reading.more:
+                        self._reading.remove(reading)
+                        return
+                if not reading.size.fits(rows) and (place := self._place_to_go_on(page)):
+                    pos, known = place
+                    range_ = replace(reading.range, pos=pos)
+                    break
+                url = page.next_link or ""
+                if url in seen:
+                    raise links_in_a_circle(url)
+                seen.add(url)
 
-    def _size(self) -> int:
-        """Rows per page, by what is in flight. All pages of a range have the same (Dataverse page 2.3)."""
-        fitting = int(BYTES_IN_FLIGHT / (self._parallel + 1) / self._bytes_per_row)
-        return max(1, min(self._page_size, max(MIN_PAGE_SIZE, fitting)))
+    def _place_to_go_on(self, page: RawPage) -> tuple[str, frozenset[Version]] | None:
+        """The time of the last row, and all rows that were read of this time; None when earlier pages may have some."""
+        if not page.value:
+            return None
+        first, last = (self._place.decode(page.value[at]).at for at in (0, -1))
+        if not last or first == last:
+            return None
+        known = set()
+        for raw in reversed(page.value):
+            place = self._place.decode(raw)
+            if place.at != last:
+                break
+            if place.key and place.etag:
+                known.add((place.key, place.etag))
+        return utc(last), frozenset(known)
 
     def _note(self, reading: _Reading, page: RawPage) -> None:
         """How far the page goes; beyond the range's end there is nothing more to read."""
-        if page.value and page.size:
-            self._bytes_per_row = page.size / len(page.value)
-        times = [self._time.decode(raw).at for raw in (page.value[:1] + page.value[-1:])]
+        reading.size.measure(len(page.value), page.size)
+        times = [self._place.decode(raw).at for raw in (page.value[:1] + page.value[-1:])]
         if times and times[0] and times[-1]:
             first, reading.read = _seconds(times[0]), _seconds(times[-1])
             reading.density = len(page.value) / max(1.0, reading.read - first)
@@ -227,7 +251,7 @@ class RangeReader:
         """Cut the largest rest in two, unless it holds no more than a page."""
         rests = [(self._rest(each), each) for each in self._reading if each.more and each.read is not None]
         rest, reading = max(rests, key=lambda pair: pair[0], default=(0.0, None))
-        if reading is None or rest < 2 or reading.density * rest <= self._page_size:  # noqa: PLR2004 - two seconds
+        if reading is None or rest < 2 or reading.density * rest <= reading.size.rows:  # noqa: PLR2004 - two seconds
             return None
         assert reading.read is not None
         middle = float(int(reading.read + rest / 2) + 1)
@@ -235,7 +259,7 @@ class RangeReader:
         self._unfinished += 1
         self._news.put(Part(reading.range, cut=new))
         end, reading.end = reading.end, middle
-        return _Reading(new, end)
+        return _Reading(new, end, replace(reading.size))
 
     def _rest(self, reading: _Reading) -> float:
         assert reading.read is not None

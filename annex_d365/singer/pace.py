@@ -53,11 +53,12 @@ class Pace:
     def finish(self) -> None:
         """All is read; a run that was over at once says nothing."""
         if self._lines:
-            self.logger.info("Done: %s", self.sentence(_now()))
+            self.logger.info("Done: %s", self.sentence(_now(), done=True))
 
-    def sentence(self, now: float) -> str:
-        """``120,000 rows (34 %), 6,000 rows/s, 24 pages, 0 s throttled``."""
-        share = f" ({min(99, self.rows * 100 // self._expected)} %)" if self._expected else ""
+    def sentence(self, now: float, *, done: bool = False) -> str:
+        """``120,000 rows (34 %), 6,000 rows/s, 24 pages, 0 s throttled``; how many there are is known by about only."""
+        percent = 100 if done else min(99, self.rows * 100 // (self._expected or 1))
+        share = f" ({percent} %)" if self._expected else ""
         rate = self.rows / max(0.001, now - self._started)
         throttled = self.throttled()
         return f"{self.rows:,} rows{share}, {rate:,.0f} rows/s, {self.pages():,} pages, {throttled:.0f} s throttled"

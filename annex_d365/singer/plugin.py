@@ -37,6 +37,7 @@ class Plugin(PluginBase):
     """Mixin, before ``Tap`` or ``Target``."""
 
     package_name = "annexcloud-d365"
+    _terminating = False
 
     @classmethod
     def cb_config(
@@ -64,8 +65,18 @@ class Plugin(PluginBase):
             raise ConfigValidationError("Config validation failed", errors=errors, schema=schema)
         return errors
 
+    def close(self) -> None:
+        """Hook: end all waiting, because the process is to end."""
+
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """As in the SDK (plugin_base.py, 0.54.9), which then exits with 0 as if all were done."""
+        """As in the SDK (plugin_base.py, 0.54.9), which then exits with 0 as if all were done.
+
+        Requests in flight are still answered; a second signal ends at once.
+        """
+        if self._terminating:
+            os._exit(SIGNAL_EXIT_CODE + signum)
+        self._terminating = True
+        self.close()
         try:
             super()._handle_termination(signum, frame)
         except SystemExit:

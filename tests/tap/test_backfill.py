@@ -12,6 +12,9 @@ from support import CONTACTS, discover, run_tap, select, tap_config
 
 from annex_d365 import http
 from annex_d365.dataverse.connect import connect
+from annex_d365_sandbox.dataverse import columns as col
+from annex_d365_sandbox.dataverse.schema import Table
+from annex_d365_sandbox.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -65,17 +68,61 @@ def test_errors_inside_a_batch_are_told(sandbox, config, monkeypatch):
         connect(config).page("contacts?$select=nosuch")
 
 
-def test_wide_rows_come_in_smaller_pages(sandbox, config, monkeypatch):
-    monkeypatch.setattr("annex_d365.dataverse.ranges.BYTES_IN_FLIGHT", 200_000)
-    monkeypatch.setattr("annex_d365.dataverse.ranges.MIN_PAGE_SIZE", 10)
+@pytest.mark.parametrize("replication", ["INCREMENTAL", "FULL_TABLE", "LOG_BASED"])
+def test_wide_rows_come_in_smaller_pages(sandbox, monkeypatch, replication):
+    monkeypatch.setattr("annex_d365.dataverse.budget.BYTES_IN_FLIGHT", 100_000)
+    monkeypatch.setattr("annex_d365.dataverse.budget.PROBE_ROWS", 10)
+    config = tap_config(sandbox, tables=[{"name": "contacts", "replication": replication}], max_parallel_requests=2)
+    catalog, requests, state = discover(config), [], None
+    # In the second run of LOG_BASED all rows have changed.
+    for columns in ((), ("firstname",)):
+        if columns:
+            catalog = select(catalog, *columns)
+        if replication == "LOG_BASED":
+            state = run_tap(config, catalog=catalog).states[-1]
+            for contact in list(sandbox.organisation.rows("contact")):
+                sandbox.organisation.update("contact", contact["contactid"], {"jobtitle": "x"})
+        sandbox.control.log.clear()
+        assert len(run_tap(config, catalog=catalog, state=state).records()) == CONTACTS
+        requests.append(sum(entry["path"].endswith("/contacts") for entry in sandbox.control.log.entries()))
+    wide, narrow = requests
+    assert wide > 2 * narrow
+
+
+WIDE = 300
+
+
+@pytest.fixture
+def wide_table():
+    """A sandbox with a table of 300 columns, whose names alone are longer than a URL may be."""
+    with Sandbox(contacts=0) as sandbox:
+        columns = (col.text(f"cr0dd_{'long' * 25}{number:03}", 100) for number in range(WIDE))
+        own = (col.primary_id("cr0dd_wideid"), col.text("cr0dd_name", 100), *columns, *col.standard())
+        table = Table("cr0dd_wide", "cr0dd_wides", "cr0dd_Wide", "Wide", 12_000, "cr0dd_name", own, custom=True)
+        sandbox.organisation.define(table)
+        for number in range(25):
+            sandbox.organisation.create("cr0dd_wide", {own[2].name: f"{number}", own[-20].name: None})
+        yield sandbox
+
+
+@pytest.mark.parametrize("replication", ["INCREMENTAL", "FULL_TABLE", "LOG_BASED"])
+def test_a_table_of_300_columns(wide_table, replication):
+    tables = [{"name": "cr0dd_wides", "replication": replication}]
+    config = tap_config(wide_table, tables=tables, page_size=10)
     catalog = discover(config)
-    sandbox.control.log.clear()
-    assert len(run_tap(config, catalog=catalog).records()) == CONTACTS
-    wide = sum(entry["path"].endswith("/contacts") for entry in sandbox.control.log.entries())
-    sandbox.control.log.clear()
-    assert len(run_tap(config, catalog=select(catalog, "firstname")).records()) == CONTACTS
-    narrow = sum(entry["path"].endswith("/contacts") for entry in sandbox.control.log.entries())
-    assert wide > 3 * narrow
+    wide_table.control.log.clear()
+    messages = run_tap(config, catalog=catalog)
+    records = messages.records("cr0dd_wides")
+    assert sum(name.startswith("cr0dd_long") for name in records[0]) == WIDE
+    assert {record[f"cr0dd_{'long' * 25}000"] for record in records} == {str(number) for number in range(25)}
+    asked = [(entry["method"], entry["path"].rpartition("/")[2]) for entry in wide_table.control.log.entries()]
+    assert asked.count(("POST", "$batch")) >= 3
+    if replication == "LOG_BASED":
+        wide_table.organisation.delete("cr0dd_wide", records[0]["cr0dd_wideid"])
+        (gone,) = run_tap(config, catalog=catalog, state=messages.states[-1]).records("cr0dd_wides")
+        assert gone["cr0dd_wideid"] == records[0]["cr0dd_wideid"]
+    else:
+        assert ("GET", "cr0dd_wides") not in asked
 
 
 @pytest.mark.parametrize("advised", [1, 3])

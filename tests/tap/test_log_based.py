@@ -25,11 +25,12 @@ from urllib.parse import parse_qs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import ROOT, Messages, discover, run_tap, select, tap_config
+from support import ROOT, Messages, discover, run_cli, run_tap, select, tap_config
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.errors import SettingError
 from annex_d365_sandbox.sandbox import Sandbox
+from tap_d365.snapshot import Snapshot
 from tap_d365.streams import TableStream
 from tap_d365.tap import TapD365
 
@@ -333,6 +334,29 @@ def test_forgotten_changes_with_a_snapshot(crm, tmp_path, caplog):
     assert set(bookmark(second.states[-1])["delta"]) == {"token", "fingerprint"}
 
 
+@pytest.mark.parametrize(("days", "forgotten"), [(6, False), (8, True)])
+def test_tokens_expire_by_the_clock_of_the_service(crm, tmp_path, days, forgotten):
+    """The whole run, from the command line, a week later."""
+    config = log_based(crm, snapshot_path=str(tmp_path / "keys"))
+    first = run_cli("tap_d365", config=config, directory=tmp_path)
+    assert first.returncode == 0, first.stderr
+    mirror = Mirror().take(Messages.read(first.stdout))
+    (tmp_path / "state.json").write_text(json.dumps(Messages.read(first.stdout).states[-1]))
+    crm.clock.advance(days * 86400)
+    for key in KEYS[1:3]:
+        crm.organisation.delete("contact", key)
+    people(crm, [KEYS[6]])
+    second = run_cli("tap_d365", "--state", "state.json", config=config, directory=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert ("All rows of contacts are read again" in second.stderr) is forgotten
+    messages = Messages.read(second.stdout)
+    gone = [record["contactid"] for record in messages.records() if record[DELETED_AT]]
+    assert sorted(gone) == sorted(KEYS[1:3])
+    assert len(messages.records()) == len(gone) + (5 if forgotten else 1)
+    assert messages.of("ACTIVATE_VERSION") == []
+    assert mirror.take(messages) == table(crm)
+
+
 def test_forgotten_changes_without_a_snapshot(crm, caplog):
     first = run_tap(log_based(crm))
     for key in KEYS[1:4]:
@@ -604,6 +628,20 @@ def test_the_file_of_a_snapshot(crm, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_bytes(b"no database " * 100)
     with pytest.raises(SettingError, match="snapshot_path"):
+        run_tap(config)
+
+
+def test_a_full_disk_is_told_in_a_sentence(crm, tmp_path):
+    real = Snapshot.__enter__
+
+    def enter(self):
+        real(self)
+        self._db.execute(f"PRAGMA max_page_count = {self._db.execute('PRAGMA page_count').fetchone()[0]}")
+        return self
+
+    people(crm, [f"{number:08x}-0000-4000-8000-000000000001" for number in range(500)])
+    config = log_based(crm, snapshot_path=str(tmp_path), page_size=500)
+    with patch.object(Snapshot, "__enter__", enter), pytest.raises(SettingError, match=r"`snapshot_path`: .*full"):
         run_tap(config)
 
 

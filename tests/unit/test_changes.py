@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 from annex_d365.dataverse.changes import Change, tracked_pages
+from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.errors import StaleTokenError, explain
 from annex_d365.dataverse.query import Query
 from annex_d365.errors import ServiceError, SettingError
+from annex_d365.gate import Gate
 
 ROOT = "https://contoso.crm4.dynamics.com/api/data/v9.2"
 QUERY = Query("accounts", select=("name",))
@@ -24,15 +27,16 @@ GONE = {
 }
 
 
-class Service:
+class Service(Dataverse):
     """Answers with these bodies, in turn."""
 
     def __init__(self, *bodies):
         self.bodies, self.asked = list(bodies), []
+        self.http, self.pages_read = SimpleNamespace(gate=Gate(9)), 0
 
-    def get(self, url, prefer):
+    def _read(self, url, prefer, decoder):
         self.asked.append((url, list(prefer)))
-        return self.bodies.pop(0)
+        return decoder.decode(json.dumps(self.bodies.pop(0)))
 
 
 def pages(service, **options):

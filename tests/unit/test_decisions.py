@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import requests
 
-from annex_d365.dataverse.errors import StaleTokenError, explain
+from annex_d365.dataverse.errors import StaleTokenError, UnknownColumnError, explain
 from annex_d365.errors import ConnectorError, PrivilegeError, ServiceError, SettingError
 from annex_d365.retry import Action, decide
 
@@ -15,7 +15,7 @@ UNKNOWN_COLUMN = "Could not find a property named 'x' on type 'Microsoft.Dynamic
 
 #: status, code, message; action of a read; kind of error.
 ROWS = [
-    (400, "0x80060888", UNKNOWN_COLUMN, Action.FAIL, SettingError),
+    (400, "0x80060888", UNKNOWN_COLUMN, Action.FAIL, UnknownColumnError),
     (400, "0x80060888", "The query parameter $skip is not supported", Action.FAIL, ServiceError),
     (404, "0x80060888", "Resource not found for the segment 'x'.", Action.FAIL, SettingError),
     (405, "0x80060888", "", Action.FAIL, ServiceError),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annex_d365.gate import CALM_ANSWERS, Gate
+from annex_d365.gate import CALM_ANSWERS, Closing, Gate
 
 
 def test_never_more_than_allowed():
@@ -97,3 +98,101 @@ def test_a_place_is_given_back_after_an_error():
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), gate.pass_one():
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("waiting", ["pause", "place", "sleep"])
+def test_closing_ends_all_waiting(waiting):
+    gate = Gate(1)
+    if waiting == "pause":
+        gate.pause(300)
+
+    def wait():
+        if waiting == "sleep":
+            gate.sleep(300)
+        with gate.pass_one():
+            raise AssertionError
+
+    held = gate.pass_one() if waiting == "place" else nullcontext()
+    with held, ThreadPoolExecutor(3) as pool:
+        waits = [pool.submit(wait) for _ in range(3)]
+        time.sleep(0.05)
+        assert not any(each.done() for each in waits)
+        started = time.monotonic()
+        gate.close()
+        assert {type(each.exception(2)) for each in waits} == {Closing}
+        assert time.monotonic() - started < 1
+    with pytest.raises(Closing):
+        gate.sleep(1)
+
+
+def test_workers_end_with_their_block_and_nobody_else():
+    gate = Gate(1)
+    gate.pause(0.3)
+    started = time.monotonic()
+
+    def wait():
+        with gate.pass_one():
+            return time.monotonic() - started
+
+    with ThreadPoolExecutor(1) as other:
+        waits = other.submit(wait)
+        with gate.workers(1, "x") as pool:
+            own, never = pool.submit(gate.sleep, 300), pool.submit(wait)
+            time.sleep(0.05)
+        assert time.monotonic() - started < 0.3
+        assert isinstance(own.exception(), Closing)
+        assert never.cancelled()
+        assert waits.result() >= 0.3
+
+
+def test_a_sleep_that_nobody_ends():
+    started = time.monotonic()
+    Gate(1).sleep(0.05)
+    assert time.monotonic() - started >= 0.05
+
+
+def answer(gate, kind, seconds, times):
+    for _ in range(times):
+        gate.answered(kind=kind, seconds=seconds)
+
+
+def test_slow_answers_lower_the_number_in_flight_and_quick_ones_raise_it_again():
+    gate = Gate(16)
+    answer(gate, "GET", 0.05, 30)
+    assert gate.allowed == 16
+    answer(gate, "GET", 0.4, 3 * CALM_ANSWERS)
+    slow = gate.allowed
+    assert slow <= 9
+    answer(gate, "GET", 0.05, 20 * CALM_ANSWERS)
+    assert gate.allowed == 16
+
+
+def test_kinds_are_not_compared_with_each_other():
+    gate = Gate(16)
+    for _ in range(200):
+        gate.answered(kind="GET", seconds=0.03)
+        gate.answered(kind="POST of a hundred", seconds=0.9)
+    assert gate.allowed == 16
+
+
+@pytest.mark.parametrize("kind", ["", "GET"])
+def test_noise_and_answers_of_no_kind_change_nothing(kind):
+    gate = Gate(16)
+    answer(gate, kind, 0.001, 50)
+    answer(gate, kind, 0.05 if kind else 5.0, 100)
+    assert gate.allowed == 16
+
+
+def test_a_service_that_is_slower_today_is_not_throttled_for_ever():
+    gate = Gate(8)
+    answer(gate, "GET", 0.05, 100)
+    answer(gate, "GET", 0.3, 20_000)
+    assert gate.allowed == 8
+
+
+@given(st.lists(st.floats(0, 10), max_size=300))
+def test_one_request_may_always_be_in_flight(seconds):
+    gate = Gate(5)
+    for each in seconds:
+        gate.answered(kind="GET", seconds=each)
+        assert 1 <= gate.allowed <= 5

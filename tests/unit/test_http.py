@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,7 +18,7 @@ from requests.auth import AuthBase
 
 from annex_d365 import http, retry
 from annex_d365.errors import OutageError, ServiceError, SettingError
-from annex_d365.gate import Gate
+from annex_d365.gate import Closing, Gate
 
 
 class NoAuth(AuthBase):
@@ -73,8 +74,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def pauses(monkeypatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) if seconds else None)
-    monkeypatch.setattr(Gate, "pause", lambda self, seconds: waited.append(seconds))
+    for wait in ("sleep", "pause"):
+        monkeypatch.setattr(Gate, wait, lambda self, seconds: waited.append(seconds))
     return waited
 
 
@@ -191,6 +192,18 @@ def test_posts_that_can_be_repeated_are(server, client, pauses):
     server.replies = ["drop", (201, {}, b"{}")]
     assert send(client, server, "POST", body=b"{}", repeatable=True).status_code == 201
     assert [method for method, *_ in server.seen] == ["POST", "POST"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_client_that_is_closed_does_not_wait(server, client, status):
+    server.replies = [(status, {"Retry-After": "300"}, b"")]
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(send, client, server) for _ in range(2)]
+        while not server.seen:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        client.close()
+        assert {type(each.exception(2)) for each in calls} == {Closing}
 
 
 def test_a_4xx_is_never_repeated(server, client, pauses):

@@ -22,7 +22,7 @@ def test_a_line_about_every_ten_seconds(monkeypatch, caplog):
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 9
     assert lines[0] == "100 rows (1 %), 8 rows/s, 2 pages, 3 s throttled"
-    assert lines[-1].startswith("Done: 800 rows (8 %), 8 rows/s, 16 pages")
+    assert lines[-1].startswith("Done: 800 rows (100 %), 8 rows/s, 16 pages")
     assert asked == [1]
 
 
@@ -39,3 +39,4 @@ def test_more_rows_than_expected_are_not_more_than_all():
     pace = Pace(logging.getLogger("s"), rows=300)
     pace._expected = 200
     assert "(99 %)" in pace.sentence(0)
+    assert "(100 %)" in pace.sentence(0, done=True)

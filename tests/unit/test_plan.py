@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from annex_d365.dataverse.plan import plan
 from annex_d365.dataverse.ranges import FORM
 from annex_d365.errors import ServiceError
+from annex_d365.gate import Gate
 
 BEGIN = datetime(2020, 1, 1, tzinfo=timezone.utc).timestamp()
 
@@ -22,6 +24,7 @@ class Organisation:
     def __init__(self, seconds, most=50_000):
         self.moments = sorted(datetime.fromtimestamp(BEGIN + each, timezone.utc).strftime(FORM) for each in seconds)
         self.most, self.asked = most, 0
+        self.http = SimpleNamespace(gate=Gate(9))
 
     def rows(self, query):
         assert query.top == 1

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from singer_sdk import Tap
@@ -14,6 +15,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from support import ROOT
 
 from annex_d365.errors import SettingError
+from annex_d365.gate import Closing
+from annex_d365.http import Client
 from annex_d365.singer import plugin
 from annex_d365.singer.plugin import run, setting_errors
 from tap_d365.tap import TapD365
@@ -117,6 +120,20 @@ def test_a_tap_that_is_stopped_does_not_say_that_all_is_well():
     with pytest.raises(SystemExit) as stop:
         tap._handle_termination(15, None)
     assert stop.value.code == 143
+
+
+def test_a_signal_ends_all_waiting_and_a_second_one_everything(monkeypatch):
+    tap = TapD365(config={"client_id": "app"}, setup_mapper=False)
+    tap.dataverse = SimpleNamespace(http=Client("Service", host_setting="x"))
+    with pytest.raises(SystemExit):
+        tap._handle_termination(15, None)
+    with pytest.raises(Closing):
+        tap.dataverse.http.gate.sleep(300)
+    ended = []
+    monkeypatch.setattr("os._exit", lambda code: ended.append(code) or sys.exit())
+    with pytest.raises(SystemExit):
+        tap._handle_termination(2, None)
+    assert ended == [130]
 
 
 def test_noise_of_the_sdk_is_left_out():

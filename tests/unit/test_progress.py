@@ -5,14 +5,20 @@ That nothing is lost, whatever is killed, is shown in test_ranges.py.
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
+import random
+import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annex_d365.dataverse.client import ETAG
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.ranges import Part, Range
-from tap_d365.progress import MAX_REMEMBERED, Progress
+from tap_d365.progress import Progress, _packed, _sent
 
 TABLE = Table("contact", "contacts", "contactid", {})
 
@@ -22,7 +28,8 @@ def moment(second):
 
 
 def row(key, second, version=1):
-    return {"contactid": key, "modifiedon": moment(second), ETAG: f'W/"{version}"'}
+    """Versions are those of a database: no two rows share one."""
+    return {"contactid": key, "modifiedon": moment(second), ETAG: f'W/"{zlib.crc32(key.encode())}{version}"'}
 
 
 def run(state, rows, *, now=50, bookmark=None, start=None):
@@ -60,13 +67,98 @@ def test_rows_without_etag_are_sent_again():
     assert run(state, rows) == run(state, rows) == ["a"]
 
 
-@pytest.mark.parametrize("count", [MAX_REMEMBERED, MAX_REMEMBERED + 1])
-def test_the_memory_has_an_end(count):
+def imported(count, gap=1):
+    """Rows of one import, all with one time; ``gap`` other rows of the database are written in between, or fewer."""
+    chance, version = random.Random(1), 10**9
+    for number in range(count):
+        version += chance.randint(1, gap)
+        yield {"contactid": f"c{number:06}", "modifiedon": moment(5), ETAG: f'W/"{version}"'}
+
+
+@pytest.mark.parametrize(("count", "gap"), [(50_000, 1), (30_000, 200)])
+def test_a_large_import_in_one_second_is_not_sent_twice(count, gap):
     state = {}
-    rows = [row(f"c{number:04}", 5) for number in range(count)]
+    rows = list(imported(count, gap))
+    assert len(run(state, rows)) == count
+    assert len(json.dumps(state)) < 100_000
+    kept = copy.deepcopy(state)
+    assert run(state, [*rows, row("new", 5)]) == ["new"]
+    assert run(state, [*rows, row("new", 5)]) == []
+    state = kept
+    assert run(state, rows) == []
+    assert state == kept
+
+
+def test_the_memory_has_an_end_and_what_is_beyond_it_is_sent_again(monkeypatch):
+    monkeypatch.setattr("tap_d365.progress.MAX_REMEMBERED", 600)
+    state = {}
+    rows = list(imported(2000, 10**6))
     run(state, rows)
-    assert ("at_bookmark" in state) == (count == MAX_REMEMBERED)
-    assert len(run(state, rows)) == (0 if count == MAX_REMEMBERED else count)
+    assert 300 < len(state["at_bookmark"]["rows"]) <= 600
+    again = run(state, [*rows, row("new", 5)])
+    assert 1000 < len(again) < 2000
+    assert "new" in again
+
+
+def test_a_date_in_the_future_is_not_sent_again_unless_it_changed():
+    state = {}
+    rows = [row("past", 5), row("one", 55), row("two", 58)]
+    assert run(state, rows) == ["past", "one", "two"]
+    assert state["replication_key_value"] == moment(5)
+    rows[1] = row("one", 56, 2)
+    assert run(state, rows) == ["one"]
+    assert run(state, rows) == []
+    # In time it is like all the others.
+    assert run(state, rows, now=57) == []
+    assert state["replication_key_value"] == moment(56)
+    assert run(state, rows[1:], now=59) == []
+
+
+def test_only_dates_in_the_future():
+    state = {}
+    rows = [row("one", 55)]
+    assert run(state, rows) == ["one"]
+    assert "replication_key_value" not in state
+    assert run(state, rows) == []
+
+
+def test_rows_without_a_date():
+    state = {}
+    rows = [row("a", 1) | {"modifiedon": None}]
+    assert run(state, rows) == ["a"]
+    assert run(state, rows) == []
+    assert run(state, [*rows, row("b", 5)]) == ["b"]
+    assert run(state, [row("b", 5)]) == []
+
+
+def test_a_version_that_comes_again_with_another_time_is_another_row():
+    """After a restore the database counts on from an earlier number."""
+    state = {}
+    run(state, [row("a", 5)])
+    assert run(state, [row("a", 7)]) == ["a"]
+
+
+def test_a_run_that_is_killed_keeps_what_it_knows():
+    state = {}
+    run(state, [row("a", 5)])
+    killed = copy.deepcopy(state)
+    Progress(killed, TABLE, moment(5), moment(5), moment(50))
+    assert run(killed, [row("a", 5), row("b", 5)]) == ["b"]
+
+
+versions = st.dictionaries(
+    st.integers(0, 2**63).map(lambda number: f'W/"{number}"'), st.sampled_from(["", moment(5), moment(55)]), max_size=50
+)
+
+
+@given(versions)
+def test_what_is_packed(sent):
+    assert _sent({"modifiedon": moment(5), "rows": _packed(sent)}, moment(5)) == sent
+
+
+@given(st.text(max_size=20) | st.binary(max_size=20).map(lambda raw: base64.b64encode(zlib.compress(raw)).decode()))
+def test_nonsense_is_not_unpacked(text):
+    assert _sent({"modifiedon": None, "rows": text}, None) == {}
 
 
 def test_the_bookmark_never_goes_back():
@@ -77,8 +169,9 @@ def test_the_bookmark_never_goes_back():
 
 
 def test_a_start_date_after_the_bookmark_forgets():
-    state = {"at_bookmark": {"modifiedon": moment(1), "rows": {"a": 'W/"1"'}}}
-    assert run(state, [row("a", 2)], bookmark=moment(2)) == ["a"]
+    state = {}
+    run(state, [row("a", 5)])
+    assert run(state, [row("a", 5)], bookmark=moment(6), start=moment(1)) == ["a"]
 
 
 def test_a_cut_is_in_the_state_before_the_old_range_ends_there():
@@ -143,6 +236,7 @@ def test_another_start_begins_anew():
         {"at_bookmark": 5},
         {"at_bookmark": {"modifiedon": None, "rows": None}},
         {"at_bookmark": {"modifiedon": None, "rows": [1]}},
+        {"at_bookmark": {"modifiedon": None, "rows": "AAAA"}},
     ],
 )
 def test_nonsense_in_the_state_is_no_end(nonsense, caplog):

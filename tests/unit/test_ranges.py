@@ -7,20 +7,23 @@ import random
 import re
 import threading
 import time
+import zlib
 from collections import Counter
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annex_d365.dataverse.client import ETAG, Dataverse, RawPage
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.ranges import FORM, Range, RangeReader
-from annex_d365.errors import OutageError, ServiceError
+from annex_d365.errors import OutageError, PrivilegeError, ServiceError
+from annex_d365.gate import Gate
 from tap_d365.progress import Progress
 
 TABLE = Table("contact", "contacts", "contactid", {})
@@ -33,7 +36,9 @@ def moment(seconds):
 
 
 def row(key, seconds, version=1):
-    return {"contactid": key, "modifiedon": None if seconds is None else moment(seconds), ETAG: f'W/"{version}"'}
+    """Versions are those of a database: no two rows share one."""
+    etag = f'W/"{zlib.crc32(key.encode())}{version}"'
+    return {"contactid": key, "modifiedon": None if seconds is None else moment(seconds), ETAG: etag}
 
 
 class Service:
@@ -42,8 +47,9 @@ class Service:
     row = Dataverse.row
 
     def __init__(self, rows, pause=0.0):
+        self.http = SimpleNamespace(gate=Gate(99))
         self.rows, self.pause = rows, pause
-        self.asked, self.in_flight, self.most = [], 0, 0
+        self.asked, self.sizes, self.in_flight, self.most = [], [], 0, 0
         self.fail_at = None
         self._lock = threading.Lock()
 
@@ -70,7 +76,11 @@ class Service:
             link = f"{base}&after={page[-1]['modifiedon'] or ''}!{page[-1]['contactid']}"
         with self._lock:
             self.in_flight -= 1
-        return RawPage([msgspec.Raw(msgspec.json.encode(each)) for each in page], link)
+        raws = [msgspec.Raw(msgspec.json.encode(each)) for each in page]
+        size = sum(len(bytes(raw)) for raw in raws)
+        with self._lock:
+            self.sizes.append(size)
+        return RawPage(raws, link, size=size)
 
     @staticmethod
     def _fits(each, condition):
@@ -153,9 +163,7 @@ def test_everything_again_after_a_crash(times, seed):
     seen.update(sent)
     assert {(key, each[ETAG]) for key, each in rows.items()} <= seen
     again, _ = read(service, state, now=now + 20)
-    # Without any time there is no bookmark; what lies in the future is read until it is past.
-    late = {key for key, each in rows.items() if (each["modifiedon"] or moment(2 * YEAR)) > moment(now + 10)}
-    assert {key for key, _ in again} <= late
+    assert again == []
 
 
 def test_an_afternoon_of_imports_is_read_by_all():
@@ -191,6 +199,109 @@ def test_pages_wait_until_there_is_room():
     time.sleep(0.1)
     assert len(service.asked) <= 3 + 2
     parts.close()
+
+
+BUDGET = 40_000
+
+
+@pytest.fixture
+def small_budget(monkeypatch):
+    monkeypatch.setattr("annex_d365.dataverse.budget.BYTES_IN_FLIGHT", BUDGET)
+    monkeypatch.setattr("annex_d365.dataverse.budget.PROBE_ROWS", 10)
+
+
+def wide(number, seconds, width):
+    return row(f"c{number:04}", seconds) | {"text": "x" * width}
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_pages_are_as_large_as_their_rows_allow(small_budget, parallel):
+    """Rows get four times as large on the way, and then small again."""
+    rows = [wide(number, number * 60, 400 if number < 600 else 1600 if number < 900 else 40) for number in range(1500)]
+    service = Service(rows)
+    sent, _ = read(service, {}, page_size=5000, parallel=parallel)
+    assert Counter(key for key, _ in sent) == Counter(each["contactid"] for each in rows)
+    share = BUDGET / (parallel + 1)
+    too_large = [size for size in service.sizes if size > 2 * share]
+    assert max(service.sizes) < 4.5 * share, "a page that begins with small rows"
+    # Each worker may meet the larger rows with pages for small ones, once.
+    assert len(too_large) <= 2 * parallel
+    assert sum(service.sizes) / len(service.sizes) > share / 5, "no more requests than it takes"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(SECONDS, st.sampled_from([1, 300, 3000])), max_size=80),
+    st.integers(1, 3),
+    st.sampled_from([2_000, 20_000, 200_000]),
+)
+def test_everything_once_whatever_the_rows_take(small_budget, times, parallel, budget):
+    rows = [wide(number, seconds, width) for number, (seconds, width) in enumerate(times)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("annex_d365.dataverse.budget.BYTES_IN_FLIGHT", budget)
+        patch.setattr("annex_d365.dataverse.budget.PROBE_ROWS", 3)
+        sent, _ = read(Service(rows), {}, page_size=50, parallel=parallel)
+    assert Counter(key for key, _ in sent) == Counter(each["contactid"] for each in rows)
+
+
+def test_a_row_that_changes_while_the_size_does_is_read_again(small_budget):
+    """It keeps its second, at which the new query begins."""
+    rows = [wide(number, min(number, 9), 8000) for number in range(40)]
+    service = Service(rows)
+    original = service.page
+
+    def page(url, page_size, annotations=""):
+        found = original(url, page_size, annotations)
+        if len(service.asked) == 1:
+            rows[9] = row("c0009", 9, version=2)
+        return found
+
+    service.page = page
+    sent, _ = read(service, {}, page_size=5000, parallel=1)
+    assert len(service.asked) > 2
+    assert sent.count(("c0009", rows[9][ETAG])) == 1
+    assert len(sent) == len(rows) + 1
+
+
+def test_no_page_is_fetched_ahead_of_a_top():
+    service = Service([row(f"c{number:03}", number) for number in range(50)])
+    made = RangeReader(
+        service,
+        Query("contacts", select=("contactid",), top=10),
+        column="modifiedon",
+        key="contactid",
+        page_size=10,
+        parallel=4,
+        run_start=moment(YEAR),
+    )
+    parts = made.parts([Range()])
+    assert len(list(next(parts).rows)) == 10
+    time.sleep(0.05)
+    assert len(service.asked) == 1
+    parts.close()
+
+
+def test_a_failure_does_not_wait_for_those_that_are_paused():
+    """One worker is refused while the others have to wait for five minutes."""
+
+    class Refusing(Service):
+        def page(self, url, page_size, annotations=""):
+            with self._lock:
+                self.asked.append(url)
+                number = len(self.asked)
+            if number == 1:
+                self.http.gate.pause(300)
+                with self.http.gate.pass_one():
+                    raise AssertionError
+            time.sleep(0.1)
+            raise PrivilegeError("client_id", "may not.")
+
+    service, before, started = Refusing([]), threading.active_count(), time.monotonic()
+    with pytest.raises(PrivilegeError):
+        list(reader(service, parallel=2).parts([Range(hi=moment(5)), Range(lo=moment(5))]))
+    assert time.monotonic() - started < 2
+    assert threading.active_count() == before
+    assert service.http.gate.allowed == 49, "for others the gate is not closed, but still paused"
 
 
 @pytest.mark.parametrize("fail_at", [1, 3, 9])

@@ -115,6 +115,21 @@ def test_what_cannot_be_a_snapshot(tmp_path, what):
         pass
 
 
+def test_a_full_disk(tmp_path):
+    def fill():
+        with opened(tmp_path) as snapshot:
+            snapshot._db.execute("PRAGMA max_page_count = 12")
+            full_load(snapshot, "a", (f"{number:036}" for number in range(5000)))
+
+    with pytest.raises(SettingError, match=r"`snapshot_path`: .*sqlite cannot be read or written: .*full"):
+        fill()
+
+
+def test_errors_of_others_pass_through(tmp_path):
+    with pytest.raises(KeyError), opened(tmp_path):
+        raise KeyError
+
+
 class Lives(RuleBasedStateMachine):
     """A target and a snapshot, each of which may be behind the other.
 
