@@ -48,6 +48,7 @@ class Demo:
             "TARGET_ANNEX_BASE_URL": info["annex"]["base_url"],
             "TARGET_ANNEX_CA_BUNDLE": info["ca_bundle"],
             "TARGET_ANNEX_REJECTS_PATH": str(directory / "rejects.singer"),
+            "TARGET_ANNEX_LEDGER_URL": f"sqlite:///{directory / 'ledger.db'}",
         }
         self.environment = {
             **os.environ,
@@ -145,8 +146,11 @@ def show(demo: Demo) -> None:
         writes = demo.run()
         demo.count()
     with _section("Three of the members that changed, beside their contacts"):
-        changed = [member for member, was in before.items() if demo.sandbox.site.member(member) != was]
-        created = [member for member in demo.members() if member not in before]
+        after = demo.members()
+        changed = [
+            member for member, was in before.items() if any(was.get(name) != after[member].get(name) for name in FIELDS)
+        ]
+        created = [member for member in after if member not in before]
         for member_id in [*changed[:2], *created[:1]]:
             demo.beside(member_id, before.get(member_id))
     with _section("Second run: five contacts were edited in Dynamics 365"):

@@ -27,7 +27,7 @@ def test_tables_are_current(wanted, name):
 def test_secrets_are_sensitive(plugin):
     """What looks like a secret is declared as one, and so is masked by Meltano."""
     for name, rule in tables.settings_of(plugin).items():
-        looks_secret = any(word in name for word in ("secret", "password"))
+        looks_secret = any(word in name for word in ("secret", "password", "ledger_url"))
         assert bool(rule.get("secret")) == looks_secret, name
 
 

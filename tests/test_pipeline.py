@@ -21,7 +21,7 @@ def test_the_demo(demo, capsys):
     said = capsys.readouterr().out
     assert "exactly those five travelled" in said
     assert "nothing was written twice" in said
-    assert said.count("contacts: 0 created, 0 updated, 0 unchanged, 0 skipped, 0 rejected") == 1
+    assert said.count("contacts: 0 created, 0 updated, 0 unchanged, 0 deleted, 0 skipped, 0 rejected") == 1
     contacts = {row["cr0dd_loyaltyid"]: row for row in demo.sandbox.organisation.rows("contact")}
     for member in demo.sandbox.site.members():
         if contact := contacts.get(member["id"]):

@@ -29,9 +29,14 @@ def missing(*names: str) -> ApiError:
     return ApiError(400, "AC1004", f"Missing parameters: {', '.join(names)}")
 
 
-def no_data() -> ApiError:
-    """No such member, or no result."""
-    return ApiError(404, "AC1005", "No data found")
+def forbidden(reason: str) -> ApiError:
+    """The site has no right to the endpoint. ASSUMPTION: status and code; section 3 has none for it."""
+    return ApiError(403, "AC1002", "Request not authorized", reason)
+
+
+def no_data(status: int = 404) -> ApiError:
+    """No such thing, or no result; documented as 404 and as 400."""
+    return ApiError(status, "AC1005", "No data found")
 
 
 def exists() -> ApiError:

@@ -113,6 +113,17 @@ def scalar(name: str, value: Any) -> str:
     return str(value)
 
 
+def given(body: Mapping[str, Any], name: str) -> bool:
+    """Whether a request's field has a value."""
+    return body.get(name) not in (None, "")
+
+
+def require(body: Mapping[str, Any], *names: str) -> None:
+    """Raise 400 AC1004, naming them, unless all of these fields have a value."""
+    if absent := [name for name in names if not given(body, name)]:
+        raise errors.missing(*absent)
+
+
 def read_member(body: Mapping[str, Any], switches: Switches) -> dict[str, Any]:
     """The known fields of a request's user object, checked; a value of None clears its field.
 

@@ -1,4 +1,4 @@
-"""A loyalty site: its members and the rules of changing them (Annex page section 5)."""
+"""A loyalty site: its members and the rules of changing them (Annex page section 5), and the rooms of all else."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from annex_d365_sandbox.annexcloud import errors, fields, search
+from annex_d365_sandbox.annexcloud.activities import Activities
+from annex_d365_sandbox.annexcloud.catalogue import Catalogue
+from annex_d365_sandbox.annexcloud.merges import Merges
+from annex_d365_sandbox.annexcloud.points import Points
+from annex_d365_sandbox.annexcloud.segments import Segments
 from annex_d365_sandbox.annexcloud.switches import Switches
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from annex_d365_sandbox.clock import Clock
     from annex_d365_sandbox.store import Store
@@ -40,13 +45,20 @@ class Site:
         with store.transaction() as connection:
             connection.create_function("annex_fold", 1, search.fold, deterministic=True)
             connection.executescript(_SCHEMA)
+        self.catalogue = Catalogue()
+        self.activities = Activities(store, clock)
+        self.points, self.merges, self.segments = Points(self), Merges(self), Segments(self)
 
     def reset(self) -> None:
-        """Forget every member and pending deletion; switches go back to their defaults."""
+        """Forget every member and all that belongs to one; switches and catalogue go back to their defaults."""
         with self.store.transaction() as connection:
             connection.execute("DELETE FROM annex_members")
             connection.execute("DELETE FROM annex_deletions")
+            self.activities.reset()
+            self.merges.reset()
+            self.segments.reset()
         self.switches.restore()
+        self.catalogue = Catalogue()
         self.last_refusal = None
 
     def put_members(self, members: Iterable[Mapping[str, Any]]) -> None:
@@ -75,6 +87,15 @@ class Site:
         """One member by id."""
         return self._one("id = ?", member_id)
 
+    def members_of(self, member_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The members with these ids, in the order of ids."""
+        with self.store.transaction() as connection:
+            rows = connection.execute(
+                "SELECT * FROM annex_members WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+                (json.dumps(member_ids),),
+            ).fetchall()
+        return [_from_row(row) for row in rows]
+
     def member_count(self) -> int:
         """How many members there are."""
         with self.store.transaction() as connection:
@@ -100,7 +121,7 @@ class Site:
         member = {**_defaults(now), **given}
         if member["optInStatus"] == "NO":
             member["optOutDate"] = now
-        return self._put(member)
+        return self.keep_member(member)
 
     def update_member(self, reference: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Merge the given fields into a member (section 5.3, ASSUMPTION).
@@ -120,7 +141,7 @@ class Site:
             member["optOutDate"] = None if opted_in else now
             if opted_in:
                 member["optInDate"] = given.get("optInDate", now)
-        return self._put(member)
+        return self.keep_member(member)
 
     def search_members(self, criteria: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The first members that meet all criteria, at most 50. ASSUMPTION: oldest opt-in first."""
@@ -133,9 +154,11 @@ class Site:
         return [_from_row(row) for row in rows]
 
     def request_deletion(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Mark a member for the next deletion batch (section 5.6); repeating is harmless."""
-        if absent := [name for name in ("id", "requestedBy") if body.get(name) in (None, "")]:
-            raise errors.missing(*absent)
+        """Mark a member for the next deletion batch (section 5.6); repeating is harmless.
+
+        Until then every call finds the member as it was; ``Switches.deletion`` may make it immediate.
+        """
+        fields.require(body, "id", "requestedBy")
         try:
             requested_by = fields.email(fields.scalar("requestedBy", body["requestedBy"]))
         except ValueError:
@@ -147,29 +170,48 @@ class Site:
             connection.execute(
                 "INSERT OR IGNORE INTO annex_deletions VALUES (?, ?, ?)", (member["id"], requested_by, self._now())
             )
+            if self.switches.deletion == "at_once":
+                self.forget_member(member["id"])
         return member
 
-    def run_deletions(self) -> int:
-        """The daily batch (05:30 UTC at the service): delete what was requested; how many members that were."""
-        with self.store.transaction() as connection:
-            deleted = connection.execute(
-                "DELETE FROM annex_members WHERE id IN (SELECT id FROM annex_deletions)"
-            ).rowcount
-            connection.execute("DELETE FROM annex_deletions")
-        return deleted
-
-    def _one(self, where: str, value: str) -> dict[str, Any] | None:
-        with self.store.transaction() as connection:
-            row = connection.execute(f"SELECT * FROM annex_members WHERE {where}", (value,)).fetchone()
-        return None if row is None else _from_row(row)
-
-    def _put(self, member: Mapping[str, Any]) -> dict[str, Any]:
+    def keep_member(self, member: Mapping[str, Any]) -> dict[str, Any]:
         """Store a member; returned as a later read would."""
         extended = {key: value for key, value in member["extendedAttribute"].items() if value is not None}
         stored = {**dict.fromkeys(fields.ALL), **member, "extendedAttribute": extended}
         with self.store.transaction() as connection:
             connection.execute(_PUT, _to_row(stored))
         return stored
+
+    def pending_deletions(self) -> list[str]:
+        """The ids that the next batch deletes, in the order of the requests."""
+        with self.store.transaction() as connection:
+            return [row["id"] for row in connection.execute("SELECT id FROM annex_deletions ORDER BY rowid")]
+
+    def revoke_deletion(self, member_id: str) -> None:
+        """Withdraw a request, as the admin page can before the batch runs (section 5.6)."""
+        with self.store.transaction() as connection:
+            connection.execute("DELETE FROM annex_deletions WHERE id = ?", (member_id,))
+
+    def run_deletions(self) -> int:
+        """The daily batch (05:30 UTC at the service): delete what was requested; how many members that were."""
+        with self.store.transaction():
+            pending = self.pending_deletions()
+            for member_id in pending:
+                self.forget_member(member_id)
+        return len(pending)
+
+    def forget_member(self, member_id: str) -> None:
+        """Delete a member and all that belongs to it."""
+        with self.store.transaction() as connection:
+            connection.execute("DELETE FROM annex_members WHERE id = ?", (member_id,))
+            connection.execute("DELETE FROM annex_deletions WHERE id = ?", (member_id,))
+            self.activities.forget(member_id)
+            self.segments.forget(member_id)
+
+    def _one(self, where: str, value: str) -> dict[str, Any] | None:
+        with self.store.transaction() as connection:
+            row = connection.execute(f"SELECT * FROM annex_members WHERE {where}", (value,)).fetchone()
+        return None if row is None else _from_row(row)
 
     def _now(self) -> str:
         return fields.stamp(self.clock.now())

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from annex_d365_sandbox.annexcloud import errors, responses, token
+from annex_d365_sandbox.annexcloud import errors, points_responses, replies, responses, segment_responses, token
 from annex_d365_sandbox.annexcloud.errors import ApiError
 from annex_d365_sandbox.wire import Handler, Reply, Request, Route, find
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     View = Callable[[Site, Request, Mapping[str, str]], Reply]
 
 PREFIX: Final = "/api/3.0"
+_NOT_SERVED: Final = "the sandbox does not serve this route"
+
+
+def not_served(_site: Site, _request: Request, _names: Mapping[str, str]) -> Reply:
+    """A route of the API that the sandbox knows and does not serve."""
+    raise errors.not_found(_NOT_SERVED)
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,14 @@ class Endpoint:
 
     method: str
     template: str
-    view: View = responses.not_found
+    view: View = not_served
     signs: str | None = None
     documented: bool = True
+
+    @property
+    def name(self) -> str:
+        """How ``Switches.refused_endpoints`` names it."""
+        return f"{self.method} {self.template}"
 
     @property
     def pattern(self) -> str:
@@ -52,21 +63,28 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/users/search", responses.search_members),
     Endpoint("PATCH", "/users/{member_id}", responses.update_member),
     Endpoint("POST", "/userdelete", responses.request_deletion),
+    Endpoint("POST", "/mergeuser", responses.merge_members),
+    Endpoint("GET", "/mergeuser/{member_id}", responses.get_merge, signs="member_id", documented=False),
     Endpoint("POST", "/bulkpostusers", responses.bulk_create),
     Endpoint("POST", "/bulkpatchusers", responses.bulk_update),
-    Endpoint("GET", "/users/{member_id}/activity", signs="member_id"),
-    Endpoint("GET", "/users/{member_id}/tiers", signs="member_id"),
-    Endpoint("GET", "/users/{member_id}/reward", signs="member_id"),
-    Endpoint("GET", "/users/{member_id}/usedreward", signs="member_id"),
+    Endpoint("GET", "/users/{member_id}/activity", points_responses.activity, signs="member_id"),
+    Endpoint("GET", "/users/{member_id}/tiers", points_responses.tiers, signs="member_id"),
+    Endpoint("GET", "/users/{member_id}/reward", points_responses.rewards, signs="member_id"),
+    Endpoint("GET", "/users/{member_id}/usedreward", points_responses.used_rewards, signs="member_id"),
     Endpoint("GET", "/users/{member_id}/activitysummary/{action_id}", signs="member_id", documented=False),
     Endpoint("GET", "/users/{member_id}/rewards/history", signs="member_id", documented=False),
     Endpoint("GET", "/users/{member_id}", responses.get_member, signs="member_id"),
-    Endpoint("GET", "/points/{member_id}", signs="member_id"),
-    Endpoint("GET", "/mergeuser/{member_id}", signs="member_id", documented=False),
-    Endpoint("GET", "/segment/{segment_id}", signs="segment_id"),
-    Endpoint("GET", "/eligiblesegment/{segment_id}", signs="segment_id", documented=False),
-    Endpoint("GET", "/segmentlist/{status}", signs="status", documented=False),
-    Endpoint("GET", "/actions/{status}", signs="status"),
+    Endpoint("POST", "/points", points_responses.post),
+    Endpoint("GET", "/points/{member_id}", points_responses.points, signs="member_id"),
+    Endpoint("POST", "/bulkpoints", points_responses.bulk_post),
+    Endpoint("POST", "/getbulkpoints", points_responses.bulk_points),
+    Endpoint("POST", "/bulktiers", points_responses.bulk_tiers),
+    Endpoint("GET", "/actions/{status}", points_responses.actions, signs="status"),
+    Endpoint("POST", "/segment", segment_responses.create),
+    Endpoint("PATCH", "/segment/{segment_id}", segment_responses.update),
+    Endpoint("GET", "/segment/{segment_id}", segment_responses.definition, signs="segment_id"),
+    Endpoint("GET", "/eligiblesegment/{segment_id}", segment_responses.eligible, signs="segment_id", documented=False),
+    Endpoint("GET", "/segmentlist/{status}", segment_responses.listing, signs="status", documented=False),
     Endpoint("GET", "/campaign/{campaign_id}", signs="campaign_id"),
     Endpoint("GET", "/store/{store_id}", signs="store_id"),
     Endpoint("GET", "/products/{product_id}", signs="product_id", documented=False),
@@ -82,11 +100,11 @@ def application(site: Site) -> Callable[[Request], Reply]:
         try:
             found = find(routes, request)
             if found is None:
-                return responses.not_found(site, request, {})
+                raise errors.not_found(_NOT_SERVED)
             handler, names = found
             return handler(request, names)
         except ApiError as failure:
-            return responses.error(failure)
+            return replies.error(failure)
 
     return serve
 
@@ -108,6 +126,11 @@ def _guarded(site: Site, endpoint: Endpoint) -> Handler:
             site.last_refusal = refused.reason
             if refused.reason != token.HMAC_MISMATCH or endpoint.documented or site.switches.strict_hmac:
                 raise errors.not_authorized(refused.reason) from None
-        return endpoint.view(site, request, names)
+        if endpoint.name in site.switches.refused_endpoints:
+            refusal = errors.forbidden if site.switches.refusal_status == 403 else errors.not_found  # noqa: PLR2004
+            raise refusal("refused by a switch")
+        # One transaction: a refused request leaves nothing behind, and a hundred members in bulk cost one commit.
+        with site.store.transaction():
+            return endpoint.view(site, request, names)
 
     return handle

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 from annexcloud_client import Client, content, failure
 
-from annex_d365_sandbox.annexcloud import responses
+from annex_d365_sandbox.annexcloud import replies
 from annex_d365_sandbox.annexcloud.errors import ApiError
 from annex_d365_sandbox.annexcloud.models import Switches
 from annex_d365_sandbox.wire import Request
@@ -73,6 +71,57 @@ def test_bulk_above_the_recommendation_is_processed_with_a_warning(client: Clien
     assert "X-Sandbox-Reason" not in exactly.headers
     assert "100" in above.headers["X-Sandbox-Reason"]
     assert client.site.member_count() == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/bulkpostusers", [{"id": f"u{number}"} for number in range(100)]),
+        ("/points", {"id": "u100", "activity": "CREDIT", "credit": 5, "reason": "x"}),
+    ],
+)
+def test_a_request_is_one_transaction(client: Client, path: str, body: object):
+    client.site.put_members([{"id": "u100"}])
+    statements: list[str] = []
+    client.store.connection.set_trace_callback(statements.append)
+    assert client.send("POST", path, body).status == 200
+    client.store.connection.set_trace_callback(None)
+    assert statements.count("COMMIT") == 1
+
+
+def test_bulk_write_limit(client: Client):
+    client.site.switches.bulk_writes_limit = 2
+    three = [{"id": f"u{number}"} for number in range(3)]
+    assert failure(client.send("POST", "/bulkpostusers", three)) == (400, "AC1007")
+    assert client.site.member_count() == 0
+    assert [item["statusCode"] for item in content(client.send("POST", "/bulkpostusers", three[:2]))] == [201, 201]
+
+
+@pytest.mark.parametrize("users", [[{"id": "u1"}, {"id": "u1"}], {"1": {"id": "u1"}, "2": {"id": "u1"}}])
+def test_switch_bulk_form(client: Client, users: object):
+    client.site.switches.bulk_form = "array"
+    assert [item["statusCode"] for item in content(client.send("POST", "/bulkpostusers", users))] == [201, 409]
+    client.site.switches.bulk_form = "map"
+    answer = content(client.send("POST", "/bulkpostusers", users))
+    assert {key: item["statusCode"] for key, item in answer.items()} == {"1": 409, "2": 409}
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AC1002"), (404, "AC1001")])
+def test_bulk_may_be_refused_while_singles_are_served(client: Client, status: int, code: str):
+    client.site.switches.refused_endpoints = ["POST /bulkpostusers", "POST /bulkpatchusers"]
+    client.site.switches.refusal_status = status
+    for path in ("/bulkpostusers", "/bulkpatchusers"):
+        assert failure(client.send("POST", path, [{"id": "u1"}])) == (status, code)
+    assert client.site.member_count() == 0
+    content(client.send("POST", "/users", {"id": "u1"}), 201)
+    assert client.raw("POST", "/bulkpostusers", authorization="Bearer x").status == 401
+
+
+def test_refused_endpoint_with_an_id(client: Client):
+    client.site.put_members([{"id": "u1"}])
+    client.site.switches.refused_endpoints = ["GET /points/{member_id}"]
+    assert failure(client.get("/points/u1", "u1")) == (404, "AC1001")
+    assert content(client.member("u1"))["id"] == "u1"
 
 
 # -- switches
@@ -158,15 +207,30 @@ def test_switch_activity_based_status(client: Client):
 )
 def test_switches_of_paging(client: Client, query: str, total: int, expected: tuple):
     client.site.switches.page_size, client.site.switches.paging_key = 2, "current_page"
-    keys, rows = responses.page(client.site, Request("GET", "/", query), total)
+    keys, rows = replies.page(client.site, Request("GET", "/", query), total)
     assert (keys, list(range(total))[rows]) == expected
 
 
 @pytest.mark.parametrize(("query", "status"), [("page=2", 404), ("page=0", 404), ("page=x", 400), ("page=", 400)])
 def test_page_that_is_not_there(client: Client, query: str, status: int):
     with pytest.raises(ApiError) as caught:
-        responses.page(client.site, Request("GET", "/", query), 25)
+        replies.page(client.site, Request("GET", "/", query), 25)
     assert caught.value.status == status
+
+
+def test_switch_page_beyond(client: Client):
+    client.site.switches.page_beyond = "bad_request"
+    with pytest.raises(ApiError) as caught:
+        replies.page(client.site, Request("GET", "/", "page=2"), 25)
+    assert (caught.value.status, caught.value.code) == (400, "AC1005")
+    client.site.switches.page_beyond = "empty"
+    keys, rows = replies.page(client.site, Request("GET", "/", "page=2"), 25)
+    assert (keys, list(range(25))[rows]) == ({"pages": 1, "currentPage": 2}, [])
+
+
+def test_switch_page_count(client: Client):
+    client.site.switches.page_count = False
+    assert replies.page(client.site, Request("GET", "/"), 60)[0] == {"currentPage": 1}
 
 
 @pytest.mark.parametrize(
@@ -202,4 +266,3 @@ def test_switches_restore():
         assert getattr(switches, name) != getattr(Switches(), name)
     switches.restore()
     assert switches == Switches()
-    assert len(fields(switches)) == 12

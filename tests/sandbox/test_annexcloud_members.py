@@ -174,8 +174,7 @@ def test_unknown_route(client: Client, method: str, path: str):
 
 
 def test_documented_route_that_is_not_served(client: Client):
-    client.site.put_members([{"id": "u1"}])
-    reply = client.get("/users/u1/usedreward", "u1")
+    reply = client.get("/store/9", "9")
     assert failure(reply) == (404, "AC1001")
     assert reply.headers["X-Sandbox-Reason"] == "the sandbox does not serve this route"
 
@@ -363,6 +362,36 @@ def test_deletion_waits_for_the_batch(client: Client):
     content(client.send("POST", "/users", {"id": "u1"}), 201)
     assert client.site.run_deletions() == 0
     assert client.site.member_count() == 2
+
+
+def test_member_is_as_ever_until_the_batch(client: Client):
+    client.send("POST", "/users", FULL)
+    client.send("POST", "/userdelete", {"id": "u1", "requestedBy": "admin@example.com"})
+    assert client.site.pending_deletions() == ["u1"]
+    assert content(client.member("u1"))["status"] == "ACTIVE"
+    assert content(client.send("PATCH", "/users/u1", {"lastName": "Lovelace"}))["lastName"] == "Lovelace"
+    content(client.send("POST", "/points", {"id": "u1", "activity": "CREDIT", "credit": 5, "reason": "x"}))
+    client.site.run_deletions()
+    for path in ("/users/u1", "/points/u1", "/users/u1/activity", "/users/u1/tiers", "/users/u1/reward"):
+        assert failure(client.get(path, "u1")) == (404, "AC1005")
+    assert client.site.activities.count() == 0
+
+
+def test_deletion_can_be_revoked(client: Client):
+    client.site.put_members([{"id": "u1"}])
+    client.send("POST", "/userdelete", {"id": "u1", "requestedBy": "admin@example.com"})
+    client.site.revoke_deletion("u1")
+    assert client.site.pending_deletions() == []
+    assert client.site.run_deletions() == 0
+    assert client.member("u1").status == 200
+
+
+def test_switch_deletion_at_once(client: Client):
+    client.site.put_members([{"id": "u1"}])
+    client.site.switches.deletion = "at_once"
+    assert content(client.send("POST", "/userdelete", {"id": "u1", "requestedBy": "a@example.com"}))["id"] == "u1"
+    assert failure(client.member("u1")) == (404, "AC1005")
+    assert client.site.run_deletions() == 0
 
 
 @pytest.mark.parametrize(
