@@ -27,7 +27,7 @@ from annex_d365_sandbox.sandbox import Sandbox
     type=click.Choice(["outbound", "journeys", "both"]),
     default="outbound",
     show_default=True,
-    help="Which generation of segments the organisation has. Accepted, without effect: the tables are not there yet.",
+    help="Which generation of segments a fresh database has.",
 )
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same data.")
 @click.option(

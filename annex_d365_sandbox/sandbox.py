@@ -53,7 +53,7 @@ class Sandbox:
         port: of https; 0 picks one.
         http_port: of plain http; 0 picks one, ``None`` is no plain http.
         contacts: how many contacts a fresh database is seeded with; half of them are members.
-        segments_api: ``outbound``, ``journeys`` or ``both``; kept for the segment tables, which are not there yet.
+        segments_api: ``outbound``, ``journeys`` or ``both``: which generation of segments a fresh organisation has.
         seed: the same seed gives the same rows.
         extra_tables: how many synthetic tables a fresh organisation has beside the declared ones.
     """
@@ -72,7 +72,6 @@ class Sandbox:
         self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="sandbox-")
         self.directory = Path(directory or self._temporary.name).resolve()  # type: ignore[union-attr]
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.segments_api = segments_api
         self._ca_bundle = certificates.ensure(self.directory)
         self._store = Store(self.directory / DATABASE)
         self.clock = Clock()
@@ -83,7 +82,7 @@ class Sandbox:
         )
         self.control = Control(self._store, self.clock, self.organisation, self.site)
         if self.control.seeded is None:
-            self.control.seed(Seed(contacts, seed, extra_tables))
+            self.control.seed(Seed(contacts, seed, extra_tables, segments_api))
         listeners = {"https": Listener(port, certificates.server_context(self.directory))}
         if http_port is not None:
             listeners["http"] = Listener(http_port)

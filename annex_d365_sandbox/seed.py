@@ -14,6 +14,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from annex_d365_sandbox.annexcloud import history
+from annex_d365_sandbox.dataverse.marketing import leads
+from annex_d365_sandbox.dataverse.marketing import seed as segments
 from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, CURRENCY_ID, USER_ID
 from annex_d365_sandbox.names import ODD_FIRST, ODD_LAST, Pool, pools
 from annex_d365_sandbox.specimens import plant_specimens
@@ -33,11 +36,13 @@ _RATE = 10**10
 
 @dataclass(frozen=True)
 class Seed:
-    """How many contacts, which ones, and how many synthetic tables."""
+    """How many contacts, which ones, how many synthetic tables, and which generation of segments."""
 
     contacts: int
     seed: int
     extra_tables: int = 0
+    #: ``outbound``, ``journeys``, ``both``, or ``""`` for none
+    segments_api: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Customer:
 def plant(seed: Seed, organisation: Organisation, site: Site) -> None:
     """Fill an empty organisation and an empty site."""
     organisation.have_extra_tables(seed.extra_tables)
-    rng = random.Random(seed.seed)
+    organisation.have_segments(seed.segments_api)
+    # Numbers of their own for what only the loyalty site holds: the rows of both sides stay as they are for a seed.
+    rng, loyalty = random.Random(seed.seed), random.Random(seed.seed)
     for table, rows in _base().items():
         organisation.put(table, rows)
     accounts = [_account(rng, number) for number in range(max(3, seed.contacts // 100) if seed.contacts else 0)]
@@ -60,12 +67,18 @@ def plant(seed: Seed, organisation: Organisation, site: Site) -> None:
     while batch := [customer for _, customer in zip(range(_BATCH), people, strict=False)]:
         organisation.put("contact", (customer.contact for customer in batch))
         members = [customer for customer in batch if customer.member]
-        site.put_members(customer.member for customer in members if customer.member)
+        enrolled = [customer.member for customer in members if customer.member]
+        site.put_members(enrolled)
+        site.activities.put(entry for member in enrolled for entry in history.movements(loyalty, member, LATEST))
         organisation.put(
             "cr0dd_loyaltyactivity",
             [_activity(rng, customer.contact) for customer in members if rng.random() < 0.1],  # noqa: PLR2004
         )
     plant_specimens(rng, organisation)
+    if seed.segments_api:
+        leads.plant(organisation, rng, seed.contacts // 20, LATEST)
+        segments.plant(organisation, LATEST)
+    site.segments.put(history.segments(loyalty, [member["id"] for member in site.members()]))
 
 
 def customers(rng: random.Random, count: int, accounts: Sequence[str]) -> Iterator[Customer]:

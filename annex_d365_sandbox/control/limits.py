@@ -32,6 +32,8 @@ class Limits:
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._seen: deque[tuple[datetime, float]] = deque()
+        #: The sum of the seconds in ``_seen``: thousands of requests a second do not add it up each time.
+        self._spent = 0.0
         self._busy = 0
         self.figures = Figures()
 
@@ -50,6 +52,7 @@ class Limits:
         with self._lock:
             self.figures = Figures()
             self._seen.clear()
+            self._spent = 0.0
 
     def enter(self) -> Reply | None:
         """Begin a request: ``None``, or the refusal. After ``None`` :meth:`leave` must follow."""
@@ -59,25 +62,30 @@ class Limits:
             if refusal is None:
                 self._busy += 1
             else:  # it counts too: Retry-After grows when the client keeps pushing
-                self._seen.append((self._clock.now(), 0.0))
+                self._count(0.0)
             return refusal
 
     def leave(self, seconds: float) -> dict[str, str]:
         """End a request that took so long; returns what the reply says of the remaining room."""
         with self._lock:
             self._busy -= 1
-            self._seen.append((self._clock.now(), seconds))
+            self._count(seconds)
             calls = (self.figures.requests or PUBLISHED.requests or 0) - len(self._seen)
-            time = (self.figures.seconds or PUBLISHED.seconds or 0) - sum(spent for _, spent in self._seen)
+            time = (self.figures.seconds or PUBLISHED.seconds or 0) - self._spent
         return {
             "x-ms-ratelimit-burst-remaining-xrm-requests": str(max(calls, 0)),
             "x-ms-ratelimit-time-remaining-xrm-requests": f"{max(time, 0):.2f}",
         }
 
+    def _count(self, seconds: float) -> None:
+        self._forget()
+        self._seen.append((self._clock.now(), seconds))
+        self._spent += seconds
+
     def _forget(self) -> None:
         now = self._clock.now()
         while self._seen and (now - self._seen[0][0]).total_seconds() > self.figures.window:
-            self._seen.popleft()
+            self._spent -= self._seen.popleft()[1]
 
     def _refusal(self) -> Reply | None:
         figures, window = self.figures, self.figures.window
@@ -89,17 +97,28 @@ class Limits:
             over = f"over time window of {window:g} seconds."
             text = f"Number of requests exceeded the limit of {figures.requests} {over}"
             return _refused("0x80072322", text, self._wait(len(self._seen) - figures.requests))
-        if figures.seconds is not None and sum(spent for _, spent in self._seen) >= figures.seconds:
+        if figures.seconds is not None and self._spent >= figures.seconds:
             limit = f"{figures.seconds * 1000:,.0f} milliseconds over time window of {window:g} seconds"
             text = (
                 f"Combined execution time of incoming requests exceeded limit of {limit}. Decrease number of concurrent"
                 " requests or reduce the duration of requests and try again later."
             )
-            return _refused("0x80072321", text, self._wait(0))
+            return _refused("0x80072321", text, self._wait(self._surplus(figures.seconds)))
         return None
+
+    def _surplus(self, limit: float) -> int:
+        """How many of the oldest requests must leave the window, but the last of them, for time to be free again."""
+        left = self._spent
+        for number, (_, spent) in enumerate(self._seen):
+            left -= spent
+            if left < limit:
+                return number
+        return len(self._seen)
 
     def _wait(self, surplus: int) -> int:
         """Seconds until the window has room again: until its ``surplus`` + 1 oldest requests have left it."""
+        if not self._seen:
+            return 1
         oldest = self._seen[min(surplus, len(self._seen) - 1)][0]
         return max(1, math.ceil(self.figures.window - (self._clock.now() - oldest).total_seconds()))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
 from annex_d365_sandbox.control.faults import Faults
 from annex_d365_sandbox.control.limits import Limits
 from annex_d365_sandbox.control.log import Log
 from annex_d365_sandbox.dataverse import values
+from annex_d365_sandbox.dataverse.marketing import volume
 from annex_d365_sandbox.seed import Seed, plant
 
 if TYPE_CHECKING:
@@ -30,14 +31,17 @@ class Control:
             db.execute("CREATE TABLE IF NOT EXISTS sandbox_seed (contacts INTEGER NOT NULL, seed INTEGER NOT NULL)")
             if "extra_tables" not in [row["name"] for row in db.execute("PRAGMA table_info(sandbox_seed)")]:
                 db.execute("ALTER TABLE sandbox_seed ADD COLUMN extra_tables INTEGER NOT NULL DEFAULT 0")
+            if "segments_api" not in [row["name"] for row in db.execute("PRAGMA table_info(sandbox_seed)")]:
+                db.execute("ALTER TABLE sandbox_seed ADD COLUMN segments_api TEXT NOT NULL DEFAULT ''")
         if self.seeded:
             organisation.have_extra_tables(self.seeded.extra_tables)
+            organisation.have_segments(self.seeded.segments_api)
 
     @property
     def seeded(self) -> Seed | None:
         """With what the data was seeded; ``None`` before that."""
         with self._store.transaction() as db:
-            row = db.execute("SELECT contacts, seed, extra_tables FROM sandbox_seed").fetchone()
+            row = db.execute("SELECT contacts, seed, extra_tables, segments_api FROM sandbox_seed").fetchone()
         return Seed(*row) if row else None
 
     def seed(self, seed: Seed) -> None:
@@ -46,7 +50,7 @@ class Control:
             self._organisation.reset()
             self._site.reset()
             db.execute("DELETE FROM sandbox_seed")
-            db.execute("INSERT INTO sandbox_seed VALUES (?, ?, ?)", [seed.contacts, seed.seed, seed.extra_tables])
+            db.execute("INSERT INTO sandbox_seed VALUES (?, ?, ?, ?)", astuple(seed))
             plant(seed, self._organisation, self._site)
 
     def put_rows(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -84,6 +88,22 @@ class Control:
         self._site.put_members(given)
         return len(given)
 
+    def put_segments(self, segments: Iterable[Mapping[str, Any]]) -> None:
+        """Add segments to the Annex Cloud site, with ``members`` or ``rules``. Raises ``ValueError``."""
+        self._site.segments.put(segments)
+
+    def put_volume(self, segments: int, members: int) -> None:
+        """Add so many live static segments to the organisation, with so many members each, for measurements."""
+        volume.plant(self._organisation, segments, members)
+
+    def deletions(self) -> list[str]:
+        """The members whose deletion waits for Annex Cloud's daily batch."""
+        return self._site.pending_deletions()
+
+    def run_deletions(self) -> int:
+        """Run that batch; how many members it deleted."""
+        return self._site.run_deletions()
+
     def reset(self) -> None:
         """Back to the seeded state: data, clock, faults, limits, switches, log."""
         self.clock.reset()
@@ -93,17 +113,22 @@ class Control:
         self.seed(self.seeded or Seed(0, 0))
 
     def stats(self) -> dict[str, Any]:
-        """Rows per table, members, requests per route."""
+        """Rows per table, what the Annex Cloud site holds, requests per route."""
         return {
             "rows": {name: self._organisation.count(name) for name in self._organisation.tables},
             "members": self._site.member_count(),
+            "activities": self._site.activities.count(),
+            "segments": len(self._site.segments.all()),
             "requests": self.log.by_route(),
         }
 
     def switches(self) -> dict[str, dict[str, Any]]:
         """All switches of both services."""
-        both: dict[str, Any] = {"dataverse": self._organisation.switches, "annex": self._site.switches}
-        return {room: {f.name: getattr(of, f.name) for f in fields(of)} for room, of in both.items()}
+        return {room: {f.name: getattr(of, f.name) for f in fields(of)} for room, of in self._switches().items()}
+
+    def _switches(self) -> dict[str, Any]:
+        marketing = self._organisation.marketing.switches
+        return {"dataverse": self._organisation.switches, "marketing": marketing, "annex": self._site.switches}
 
     def turn(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Turn switches. Raises ``ValueError`` for one that is not there or a value of another type."""
@@ -115,6 +140,5 @@ class Control:
                 if room == "dataverse" and type(value) is not type(before[room][name]):
                     raise ValueError(f"switch {room}.{name} takes a {type(before[room][name]).__name__}")
         for room, changes in settings.items():
-            target = self._organisation.switches if room == "dataverse" else self._site.switches
             for name, value in changes.items():
-                setattr(target, name, value)
+                setattr(self._switches()[room], name, value)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from annex_d365_sandbox.control.models import Control
+from annex_d365_sandbox.dataverse.marketing.tables import TABLES
 from annex_d365_sandbox.seed import Seed
 from annex_d365_sandbox.wire import Reply, Request
 
-_SEED = tuple(field.name for field in fields(Seed))
+_SEED: dict[str, Callable[[Any], Any]] = {f.name: str if f.name == "segments_api" else int for f in fields(Seed)}
 
 
 class Responses:
@@ -26,16 +27,22 @@ class Responses:
         return Reply.json(self._control.stats())
 
     def seed(self, request: Request, _parts: Mapping[str, str]) -> Reply:
-        """New seeded data, or rows and members of one's own."""
+        """New seeded data, or rows, members and segments of one's own, or many Dataverse segments (``volume``)."""
         body = _object(request)
-        if unknown := body.keys() - {*_SEED, "table", "rows", "members"}:
+        if unknown := body.keys() - {*_SEED, "table", "rows", "members", "segments", "volume"}:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-        if changes := {name: int(body[name]) for name in _SEED if name in body}:
+        if body.get("segments_api", "") not in TABLES:
+            raise ValueError(f"segments_api is one of {', '.join(filter(None, TABLES))}")
+        if changes := {name: kind(body[name]) for name, kind in _SEED.items() if name in body}:
             self._control.seed(replace(self._control.seeded or Seed(0, 0), **changes))
         if "rows" in body:
             self._control.put_rows(str(body.get("table", "")), body["rows"])
         if "members" in body:
             self._control.put_members(body["members"])
+        if "segments" in body:
+            self._control.put_segments(body["segments"])
+        if "volume" in body:
+            self._control.put_volume(**{name: int(number) for name, number in dict(body["volume"]).items()})
         return Reply.json(self._control.stats())
 
     def clock(self, request: Request, _parts: Mapping[str, str]) -> Reply:
@@ -60,6 +67,12 @@ class Responses:
         elif request.method == "DELETE":
             self._control.faults.clear()
         return Reply.json(self._control.faults.entries())
+
+    def deletions(self, request: Request, _parts: Mapping[str, str]) -> Reply:
+        """The members that Annex Cloud's next batch deletes; POST runs it."""
+        if request.method == "POST":
+            return Reply.json({"deleted": self._control.run_deletions()})
+        return Reply.json(self._control.deletions())
 
     def limits(self, request: Request, _parts: Mapping[str, str]) -> Reply:
         """The limits in force; POST changes them."""

@@ -21,6 +21,7 @@ def routes(responses: Responses) -> list[Route]:
         "seed": (responses.seed, ("POST",)),
         "clock": (responses.clock, ("GET", "POST")),
         "faults": (responses.faults, ("GET", "POST", "DELETE")),
+        "deletions": (responses.deletions, ("GET", "POST")),
         "limits": (responses.limits, ("GET", "POST")),
         "log": (responses.log, ("GET", "POST", "DELETE")),
         "stats": (responses.stats, ("GET",)),

@@ -15,7 +15,7 @@ from annex_d365_sandbox.wire import Reply, Request
 
 MAX_REQUESTS = 1000
 _REFERENCE = re.compile(r"^\$(?!metadata\b|batch\b)(\w+)(?=/|$)")
-_BOUND = re.compile(rb'(@odata\.bind"\s*:\s*")\$(\w+)(?=")')
+_BOUND = re.compile(rb'(@odata\.(?:bind|id)"\s*:\s*")\$(\w+)(?=")')
 _FAILED = 400
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -51,6 +51,45 @@ def managed(value: object, name: str) -> dict[str, Any]:
     return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
+def is_custom(attribute: Attribute) -> bool:
+    """Whether a column is a client's or the organisation's own, not the platform's."""
+    return attribute.custom or attribute.name.startswith(PUBLISHER)
+
+
+def companions(attribute: Attribute) -> tuple[str, ...]:
+    """Columns that come and go with a column (Dataverse page 2.5)."""
+    name = attribute.name
+    if attribute.kind is schema.IMAGE:
+        return f"{name}id", f"{name}_timestamp", f"{name}_url"
+    return {schema.MONEY: (f"{name}_base",), schema.FILE: (f"{name}_name",)}.get(attribute.kind, ())
+
+
+def table_by(tables: Mapping[str, Table], text: str) -> Table | None:
+    """The table of an address such as ``(LogicalName='contact')`` or ``(<MetadataId>)``."""
+    return next((t for t in tables.values() if _is_at(text, t.logical_name, metadata_id(t.logical_name))), None)
+
+
+def column_by(table: Table, text: str) -> Attribute | None:
+    """The column of such an address."""
+    ids = ((each, metadata_id(table.logical_name, each.name)) for each in table.attributes)
+    return next((each for each, own in ids if _is_at(text, each.name, own)), None)
+
+
+def key_by(table: Table, text: str) -> Key | None:
+    """The alternate key of such an address."""
+    ids = ((each, metadata_id(table.logical_name, "key", each.logical_name)) for each in table.keys)
+    return next((each for each, own in ids if _is_at(text, each.logical_name, own)), None)
+
+
+def named_in(text: str) -> str:
+    """What such an address names, for messages."""
+    return text.removeprefix("(LogicalName='").strip("'()")
+
+
+def _is_at(text: str, name: str, own_id: str) -> bool:
+    return text == f"(LogicalName='{name}')" or text.lower() == f"({own_id})"
+
+
 def table_definition(table: Table, *, change_tracking: bool) -> dict[str, Any]:
     """The plain properties of a table, whose change tracking is on or off."""
     return {
@@ -75,8 +114,8 @@ def table_definition(table: Table, *, change_tracking: bool) -> dict[str, Any]:
         "IsOptimisticConcurrencyEnabled": True,
         "DataProviderId": None,
         "DisplayName": label(table.label, table.logical_name),
-        "DisplayCollectionName": label(f"{table.label}s", table.logical_name, "collection"),
-        "Description": label("", table.logical_name, "description"),
+        "DisplayCollectionName": label(table.collection_label or f"{table.label}s", table.logical_name, "collection"),
+        "Description": label(table.description, table.logical_name, "description"),
         "CanChangeTrackingBeEnabled": managed(not table.intersect, "canchangetrackingbeenabled"),
         "CanCreateAttributes": managed(value=True, name="cancreateattributes"),
         "IsCustomizable": managed(value=True, name="iscustomizable"),
@@ -91,11 +130,11 @@ def key_definition(table: Table, key: Key) -> dict[str, Any]:
         "MetadataId": metadata_id(table.logical_name, "key", key.logical_name),
         "HasChanged": None,
         "LogicalName": key.logical_name,
-        "SchemaName": key.logical_name,
+        "SchemaName": key.schema_name or key.logical_name,
         "EntityLogicalName": table.logical_name,
         "KeyAttributes": list(key.attributes),
-        "EntityKeyIndexStatus": "Active",
-        "DisplayName": label(key.logical_name, table.logical_name, key.logical_name),
+        "EntityKeyIndexStatus": key.status,
+        "DisplayName": label(key.label or key.logical_name, table.logical_name, key.logical_name),
     }
 
 
@@ -123,7 +162,7 @@ def _of_column(attribute: Attribute) -> dict[str, Any]:
         "AttributeOf": attribute.attribute_of,
         "DisplayName": label(attribute.label or _words(attribute), attribute.name),
         "Description": label(attribute.description, attribute.name, "description"),
-        "IsCustomAttribute": attribute.name.startswith(PUBLISHER),
+        "IsCustomAttribute": is_custom(attribute),
         "SourceType": 1 if attribute.sum_of else 0,
         "IsLogical": not attribute.stored,
         "IsManaged": False,
@@ -147,14 +186,14 @@ def subtype(attribute: Attribute) -> dict[str, Any]:
     kind = attribute.kind
     facts: dict[str, Any] = dict(_FIXED.get(kind, {}))
     if kind in schema.TEXTS:
-        form = "Text" if kind is schema.STRING else "TextArea"
+        form = attribute.format or ("Text" if kind is schema.STRING else "TextArea")
         facts |= {"MaxLength": attribute.max_length, "Format": form, "FormatName": {"Value": form}}
     if attribute.minimum is not None:
         facts |= {"MinValue": attribute.minimum, "MaxValue": attribute.maximum}
     if kind in schema.SCALED or kind is schema.DOUBLE:
         facts["Precision"] = attribute.precision
     if attribute.behavior:
-        form = "DateOnly" if kind is schema.DATE else "DateAndTime"
+        form = attribute.format or ("DateOnly" if kind is schema.DATE else "DateAndTime")
         facts |= {"Format": form, "DateTimeBehavior": {"Value": attribute.behavior}}
     if kind in schema.LOOKUPS:
         facts["Targets"] = [navigation.table for navigation in attribute.navigations]
@@ -175,7 +214,7 @@ def option_sets(table: Table, attribute: Attribute) -> dict[str, Any]:
         "HasChanged": None,
         "Name": "_".join(names),
         "IsGlobal": False,
-        "IsCustomOptionSet": attribute.name.startswith(PUBLISHER),
+        "IsCustomOptionSet": is_custom(attribute),
         "OptionSetType": {schema.BOOLEAN: "Boolean", schema.STATE: "State", schema.STATUS: "Status"}.get(
             attribute.kind, "Picklist"
         ),

@@ -11,9 +11,11 @@ from annex_d365_sandbox.dataverse.definition_filters import Predicate
 from annex_d365_sandbox.dataverse.models import Organisation
 from annex_d365_sandbox.dataverse.schema import Attribute, Table
 
+#: How one definition is named: ``(LogicalName='contact')`` or ``(<MetadataId>)``.
+ONE = r"\((?:LogicalName='[^']*'|[0-9a-fA-F-]{36})\)"
 _PATH = re.compile(
-    r"\((?P<by>LogicalName='(?P<name>[^']*)'|(?P<id>[0-9a-fA-F-]{36}))\)"
-    rf"(?:/(?P<part>Attributes|Keys|{'|'.join(relationships.PARTS)})(?:\(LogicalName='(?P<column>[^']*)'\))?"
+    rf"(?P<table>{ONE})"
+    rf"(?:/(?P<part>Attributes|Keys|{'|'.join(relationships.PARTS)})(?P<item>(?<!Relationships){ONE})?"
     r"(?:/Microsoft\.Dynamics\.CRM\.(?P<cast>\w+)AttributeMetadata)?)?"
 )
 _OPTIONS = frozenset({"$select", "$filter", "$expand"})
@@ -40,37 +42,49 @@ def answer(organisation: Organisation, rest: str, options: Mapping[str, str], ro
     match = _PATH.fullmatch(rest)
     if not match:
         raise errors.unknown_segment(rest.strip("/"))
-    table = _find(organisation.tables, match)
+    table = definitions.table_by(organisation.tables, match["table"])
+    if table is None:
+        raise errors.unknown_table(definitions.named_in(match["table"]))
     if match["part"] is None:
         return {"@odata.context": f"{context}/$entity", **_table(organisation, table, options)}
     context = f"{context}('{table.logical_name}')/{match['part']}"
+    if match["item"] is None:
+        return {"@odata.context": context, "value": list(_collection(organisation, table, match, options))}
+    one = _column_at if match["part"] == "Attributes" else _key_at
+    return {"@odata.context": f"{context}/$entity", **one(table, match, options)}
+
+
+def _collection(
+    organisation: Organisation, table: Table, match: re.Match[str], options: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The definitions that a table has of one part."""
     if match["part"] == "Keys":
-        return {"@odata.context": context, "value": list(_keys(table, options))}
+        return _keys(table, options)
     if match["part"] in relationships.PARTS:
-        found = relationships.of_table(table, match["part"], organisation.tables)
-        return {"@odata.context": context, "value": list(_chosen(found, options))}
-    columns = list(_columns(table, options, match["cast"], definition_filters.predicate(options.get("$filter", ""))))
-    if match["column"] is None:
-        return {"@odata.context": context, "value": [shape for _, shape in columns]}
-    only = dict(columns).get(match["column"])
-    if only is None:
-        raise errors.DataverseError(
-            404, "0x80060888", f"Could not find an attribute with specified name: {match['column']}"
-        )
-    return {"@odata.context": f"{context}/$entity", **only}
+        return _chosen(relationships.of_table(table, match["part"], organisation.tables), options)
+    fits = definition_filters.predicate(options.get("$filter", ""))
+    return (shape for _, shape in _columns(table, options, match["cast"], fits))
+
+
+def _column_at(table: Table, match: re.Match[str], options: Mapping[str, str]) -> dict[str, Any]:
+    wanted = definitions.column_by(table, match["item"])
+    found = dict(_columns(table, options, match["cast"], None))
+    if wanted is None or wanted.name not in found:
+        raise errors.unknown_attribute(definitions.named_in(match["item"]))
+    return found[wanted.name]
+
+
+def _key_at(table: Table, match: re.Match[str], options: Mapping[str, str]) -> dict[str, Any]:
+    key = definitions.key_by(table, match["item"])
+    if key is None:
+        raise errors.unknown_definition("key", definitions.named_in(match["item"]))
+    return _selected(definitions.key_definition(table, key), options.get("$select", ""))
 
 
 def relationship_definitions(organisation: Organisation, options: Mapping[str, str], root: str) -> dict[str, Any]:
     """The members of the reply to ``RelationshipDefinitions``. Raises ``DataverseError``."""
     found = ({"@odata.type": relationships.TYPE, **each} for each in relationships.all_of(organisation.tables))
     return {"@odata.context": f"{root}/$metadata#RelationshipDefinitions", "value": list(_chosen(found, options))}
-
-
-def _find(tables: Mapping[str, Table], match: re.Match[str]) -> Table:
-    for table in tables.values():
-        if table.logical_name == match["name"] or definitions.metadata_id(table.logical_name) == match["id"]:
-            return table
-    raise errors.unknown_table(match["name"] or match["id"])
 
 
 def _definition(organisation: Organisation, table: Table) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from annex_d365_sandbox.dataverse import errors, values
-from annex_d365_sandbox.dataverse.models import Organisation
+from annex_d365_sandbox.dataverse import addresses, errors, values
 from annex_d365_sandbox.dataverse.schema import Attribute, Navigation, Table
 
-_REFERENCE = re.compile(r"(?:.*/)?(?P<set>\w+)\((?P<id>[0-9a-fA-F-]{36})\)")
+if TYPE_CHECKING:
+    from annex_d365_sandbox.dataverse.models import Organisation
+
 _BIND = "@odata.bind"
 
 
@@ -25,16 +25,30 @@ def columns_of(organisation: Organisation, table: Table, body: Any, *, creating:
     result: dict[str, Any] = {}
     for name, value in body.items():
         if name.endswith(_BIND):
-            result.update(_reference(organisation, table, name.removesuffix(_BIND), value))
+            result.update(bound(organisation, table, name.removesuffix(_BIND), value, creating=creating))
         elif "@" not in name:
             attribute = _attribute(table, name, value)
             if attribute.creatable if creating else attribute.updatable:
                 result[attribute.name] = values.parse(table, attribute, value)
+    for name in table.required:
+        if name in result and result[name] is None:
+            raise errors.missing_value(table, name)
     return result
 
 
+def check_status(table: Table, before: Mapping[str, Any] | None, columns: Mapping[str, Any]) -> None:
+    """A status must belong to the state that the row will have. Raises ``DataverseError``."""
+    status = columns.get("statuscode")
+    if status is None or "statecode" not in table.by_name:
+        return
+    state = columns.get("statecode", before["statecode"] if before else table.by_name["statecode"].default)
+    option = table.by_name["statuscode"].option(status)
+    if option and option.state != state:
+        raise errors.bad_status()
+
+
 def _attribute(table: Table, name: str, value: Any) -> Attribute:
-    attribute = table.by_property.get(name)
+    attribute = table.by_property.get(dict(table.synonyms).get(name, name))
     if attribute is None and name in table.navigations and value is None:
         return table.by_name[table.navigations[name].attribute]
     if attribute is None:
@@ -47,12 +61,17 @@ def _attribute(table: Table, name: str, value: Any) -> Attribute:
     return attribute
 
 
-def _reference(organisation: Organisation, table: Table, name: str, value: Any) -> dict[str, Any]:
+def bound(organisation: Organisation, table: Table, name: str, value: Any, *, creating: bool) -> dict[str, Any]:
+    """The columns that a navigation property sets when it leads to the row at an address, or nowhere.
+
+    Raises:
+        DataverseError: no such navigation property, an address of another table, or of no row.
+    """
     navigation = table.navigations.get(name)
     if navigation is None:
-        raise errors.unknown_payload_property(name, table)
+        raise errors.undeclared_navigation(name, table)
     attribute = table.by_name[navigation.attribute]
-    if not attribute.creatable:
+    if not (attribute.creatable if creating else attribute.updatable):
         return {}
     target = None if value is None else _target(organisation, table, navigation, value)
     result: dict[str, Any] = {attribute.name: target}
@@ -62,15 +81,16 @@ def _reference(organisation: Organisation, table: Table, name: str, value: Any) 
 
 
 def _target(organisation: Organisation, table: Table, navigation: Navigation, value: Any) -> str:
-    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise errors.bad_payload(table, f"The value of '{navigation.name}@odata.bind' is not a reference to a row.")
-    target = organisation.tables.get(navigation.table)
-    if target is None or target.set_name != match["set"]:
+    try:
+        address = addresses.in_body(organisation, value)
+    except errors.DataverseError as error:
+        raise errors.bad_payload(table, f"{error.message} (navigation property '{navigation.name}')") from error
+    if address.table.logical_name != navigation.table:
         raise errors.bad_payload(
-            table, f"An entity of set '{match['set']}' does not fit the navigation property '{navigation.name}'."
+            table,
+            f"An entity of set '{address.table.set_name}' does not fit the navigation property '{navigation.name}'.",
         )
-    row_id = match["id"].lower()
-    if not organisation.get(target.logical_name, row_id):
-        raise errors.missing_row(target, row_id)
-    return row_id
+    row = address.find(organisation)
+    if row is None:
+        raise address.missing()
+    return str(row[address.table.primary_id])

@@ -1,7 +1,7 @@
 """Lookups as relationship metadata: each target of a lookup is a one-to-many relationship.
 
-The names of the members are those of Microsoft's metadata reference; the names of the relationships are made up, as the
-declarations hold none. There are no many-to-many relationships.
+The names of the members are those of Microsoft's metadata reference; the names of declared relationships are made up,
+as the declarations hold none. There are no many-to-many relationships.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from annex_d365_sandbox.dataverse.definitions import PUBLISHER, metadata_id
+from annex_d365_sandbox.dataverse.definitions import PUBLISHER, is_custom, metadata_id
 from annex_d365_sandbox.dataverse.schema import Navigation, Table
 
 TYPE = "#Microsoft.Dynamics.CRM.OneToManyRelationshipMetadata"
@@ -32,6 +32,11 @@ def all_of(tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
     return _of_lookups(tables.values(), tables)
 
 
+def by_name(tables: Mapping[str, Table], name: str) -> dict[str, Any] | None:
+    """The relationship of this schema name."""
+    return next((body for body in all_of(tables) if body["SchemaName"] == name), None)
+
+
 def _of_lookups(of: Iterable[Table], tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
     for table in of:
         for navigation in table.navigations.values():
@@ -41,11 +46,12 @@ def _of_lookups(of: Iterable[Table], tables: Mapping[str, Table]) -> Iterator[di
 
 def _definition(table: Table, navigation: Navigation, target: Table) -> dict[str, Any]:
     name = f"{target.logical_name}_{table.logical_name}_{navigation.attribute}"
-    custom = navigation.attribute.startswith(PUBLISHER)
+    custom = is_custom(table.by_name[navigation.attribute])
+    own = navigation.relationship or (f"{PUBLISHER}{name}" if custom else name)
     return {
-        "MetadataId": metadata_id("relationship", name),
+        "MetadataId": metadata_id("relationship", own),
         "HasChanged": None,
-        "SchemaName": f"{PUBLISHER}{name}" if custom else name,
+        "SchemaName": own,
         "RelationshipType": "OneToManyRelationship",
         "IsCustomRelationship": custom,
         "IsManaged": not custom,

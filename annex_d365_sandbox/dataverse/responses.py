@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from uuid import uuid4
 
-import msgspec
-
-from annex_d365_sandbox.dataverse import csdl, errors, metadata, query
+from annex_d365_sandbox.dataverse import csdl, errors, messages, metadata
+from annex_d365_sandbox.dataverse.addresses import Address
 from annex_d365_sandbox.dataverse.aggregation import Aggregator
+from annex_d365_sandbox.dataverse.handling import JSON, Handlers, root
 from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, ORGANISATION_ID, USER_ID, Organisation
-from annex_d365_sandbox.dataverse.preferences import Preferences, preferences
+from annex_d365_sandbox.dataverse.preferences import preferences
 from annex_d365_sandbox.dataverse.reading import Reader
 from annex_d365_sandbox.dataverse.schema import Table
 from annex_d365_sandbox.dataverse.tracking import Tracker
-from annex_d365_sandbox.dataverse.writing import Writer
 from annex_d365_sandbox.wire import Reply, Request
-
-JSON = {"Content-Type": "application/json; odata.metadata=minimal"}
-
 
 #: Options that say where in a result a client is; links in the reply put their own.
 _TOKEN = re.compile(r"(?:\$|%24)(?:skip|delta)token=", re.IGNORECASE)
@@ -30,28 +25,28 @@ _TOKEN = re.compile(r"(?:\$|%24)(?:skip|delta)token=", re.IGNORECASE)
 _NAMES = re.compile(r"""\s*\[\s*(?:(["'])\w+\1\s*(?:,\s*(?=["'])|(?=\])))+\]\s*""")
 
 
-class Responses:
-    """The handlers of one organisation; each takes a request and the named parts of its path."""
+class Responses(Handlers):
+    """The handlers of GET, and of what belongs to no table."""
 
     def __init__(self, organisation: Organisation) -> None:
-        self._organisation = organisation
-        self._reader, self._writer = Reader(organisation), Writer(organisation)
+        super().__init__(organisation)
+        self._reader = Reader(organisation)
         self._tracker, self._aggregator = Tracker(organisation, self._reader), Aggregator(organisation)
 
     def who_am_i(self, request: Request, parts: Mapping[str, str]) -> Reply:
-        """``WhoAmI`` with the advised parallelism (Dataverse page 6)."""
+        """``WhoAmI``: who the caller is (Dataverse page 10)."""
         body = {
-            "@odata.context": f"{_root(request, parts)}/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
+            "@odata.context": f"{root(request, parts)}/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
             "BusinessUnitId": BUSINESS_UNIT_ID,
             "UserId": USER_ID,
             "OrganizationId": ORGANISATION_ID,
         }
-        return Reply.json(body, headers={**JSON, "x-ms-dop-hint": str(self._organisation.switches.dop_hint)})
+        return Reply.json(body, headers=JSON)
 
     def service(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """The service document."""
         sets = [{"name": name, "kind": "EntitySet", "url": name} for name in sorted(self._organisation.sets)]
-        return Reply.json({"@odata.context": f"{_root(request, parts)}/$metadata", "value": sets}, headers=JSON)
+        return Reply.json({"@odata.context": f"{root(request, parts)}/$metadata", "value": sets}, headers=JSON)
 
     def csdl(self, _request: Request, _parts: Mapping[str, str]) -> Reply:
         """``$metadata``."""
@@ -59,12 +54,12 @@ class Responses:
 
     def definitions(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """``EntityDefinitions`` and what lies below."""
-        body = metadata.answer(self._organisation, parts.get("rest") or "", request.params, _root(request, parts))
+        body = metadata.answer(self._organisation, parts.get("rest") or "", request.params, root(request, parts))
         return Reply.json(body, headers=JSON)
 
     def relationships(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """``RelationshipDefinitions``."""
-        body = metadata.relationship_definitions(self._organisation, request.params, _root(request, parts))
+        body = metadata.relationship_definitions(self._organisation, request.params, root(request, parts))
         return Reply.json(body, headers=JSON)
 
     def rows(self, request: Request, parts: Mapping[str, str]) -> Reply:
@@ -72,12 +67,12 @@ class Responses:
         table, wishes = self._readable(parts), preferences(request.headers)
         asked = self._query(table, request)
         kept = "&".join(part for part in request.query.split("&") if part and not _TOKEN.match(part))
-        root = _root(request, parts)
+        at = root(request, parts)
         if asked.apply is not None:
-            return Reply.json(self._aggregator.rows(asked, root=root), headers={**JSON, **wishes.headers})
-        url = f"{root}/{table.set_name}{'?' if kept else ''}{kept}"
+            return Reply.json(self._aggregator.rows(asked, root=at), headers={**JSON, **wishes.headers})
+        url = f"{at}/{table.set_name}{'?' if kept else ''}{kept}"
         room = self._tracker if self._tracker.concerns(asked, wishes) else self._reader
-        body = room.page(asked, wishes, root=root, url=url)
+        body = room.page(asked, wishes, root=at, url=url)
         return Reply.json(body, headers={**JSON, **wishes.headers})
 
     def count(self, request: Request, parts: Mapping[str, str]) -> Reply:
@@ -100,7 +95,7 @@ class Responses:
         counted = [snapshot.get(name, self._organisation.count(name)) for name in names]
         kind = "Microsoft.Dynamics.CRM.RetrieveTotalRecordCountResponse"
         body = {
-            "@odata.context": f"{_root(request, parts)}/$metadata#{kind}",
+            "@odata.context": f"{root(request, parts)}/$metadata#{kind}",
             "EntityRecordCountCollection": {
                 "Count": len(names),
                 "IsReadOnly": False,
@@ -113,7 +108,9 @@ class Responses:
     def row(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of one row; 304 if the client holds this version."""
         table, wishes = self._readable(parts), preferences(request.headers)
-        body = self._reader.row(self._query(table, request), parts["id"].lower(), wishes, _root(request, parts))
+        body = self._reader.row(
+            self._query(table, request), self._row_id(self._address(parts)), wishes, root(request, parts)
+        )
         etag = body["@odata.etag"]
         if request.headers.get("if-none-match") == etag:
             return Reply(304, b"", {"ETag": etag})
@@ -121,13 +118,13 @@ class Responses:
 
     def related(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of the row that a lookup of another row points to; 204 where it points to none."""
-        table, row_id = self._readable(parts), parts["id"].lower()
+        table, address = self._readable(parts), self._address(parts)
         navigation = table.navigations.get(parts["navigation"])
         if navigation is None or navigation.table not in self._organisation.tables:
             raise errors.unknown_segment(parts["navigation"])
-        row = self._organisation.get(table.logical_name, row_id)
+        row = address.find(self._organisation)
         if row is None:
-            raise errors.missing_row(table, row_id)
+            raise address.missing()
         end = row[navigation.attribute]
         target_column = table.by_name[navigation.attribute].target_column
         if end is None or (target_column and row[target_column] != navigation.table):
@@ -135,77 +132,20 @@ class Responses:
         target = self._organisation.tables[navigation.table]
         return self.row(request, {**parts, "set": target.set_name, "id": end})
 
-    def create(self, request: Request, parts: Mapping[str, str]) -> Reply:
-        """POST to a set."""
-        table, wishes = self._table(parts), preferences(request.headers)
-        asked = self._query(table, request)
-        row_id = self._writer.create(table, _body(request, table))
-        return self._written(asked, row_id, wishes, root=_root(request, parts), created=True)
-
-    def upsert(self, request: Request, parts: Mapping[str, str]) -> Reply:
-        """PATCH of one row."""
-        table, wishes = self._table(parts), preferences(request.headers)
-        asked, row_id = self._query(table, request), parts["id"].lower()
-        created = self._writer.upsert(table, row_id, _body(request, table), request.headers)
-        return self._written(asked, row_id, wishes, root=_root(request, parts), created=created)
-
-    def delete(self, request: Request, parts: Mapping[str, str]) -> Reply:
-        """DELETE of one row."""
-        self._writer.delete(self._table(parts), parts["id"].lower(), request.headers)
-        return Reply(204)
-
-    def _written(
-        self,
-        asked: query.Query,
-        row_id: str,
-        wishes: Preferences,
-        *,
-        root: str,
-        created: bool,
-    ) -> Reply:
-        address = {"OData-EntityId": f"{root}/{asked.table.set_name}({row_id})"}
-        if created:
-            address["Location"] = address["OData-EntityId"]
-        if not wishes.representation:
-            return Reply(204, b"", address)
-        self._check_readable(asked.table)
-        body = self._reader.row(asked, row_id, wishes, root)
-        headers = {**JSON, **wishes.headers, **address, "ETag": body["@odata.etag"]}
-        return Reply.json(body, 201 if created else 200, headers)
-
-    def _table(self, parts: Mapping[str, str]) -> Table:
-        table = self._organisation.sets.get(parts["set"])
-        if table is None:
-            raise errors.unknown_segment(parts["set"])
-        return table
+    def _row_id(self, address: Address) -> str:
+        """The primary key of the row at an address."""
+        if address.row_id:
+            return address.row_id
+        row = address.find(self._organisation)
+        if row is None:
+            raise address.missing()
+        return str(row[address.table.primary_id])
 
     def _readable(self, parts: Mapping[str, str]) -> Table:
         table = self._table(parts)
         self._check_readable(table)
+        messages.refresh(self._organisation, table)
         return table
-
-    def _check_readable(self, table: Table) -> None:
-        if table.logical_name in self._organisation.switches.unreadable_tables:
-            raise errors.missing_privilege(table, USER_ID)
-
-    def _query(self, table: Table, request: Request) -> query.Query:
-        asked = query.build(
-            table, self._organisation.tables, request.query, now=self._organisation.clock.now(), user_id=USER_ID
-        )
-        for expand in asked.expand:
-            self._check_readable(expand.table)
-        return asked
-
-
-def _root(request: Request, parts: Mapping[str, str]) -> str:
-    return f"{request.origin}/api/data/{parts['version']}"
-
-
-def _body(request: Request, table: Table) -> Any:
-    try:
-        return request.json()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.bad_payload(table, "Invalid JSON. An unexpected end or character was found.") from error
 
 
 def failure(error: errors.DataverseError) -> Reply:

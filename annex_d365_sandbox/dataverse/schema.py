@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
-    """A column type: its names in metadata, on the wire and in SQLite."""
+    """A column type: its names in metadata, on the wire and in SQLite. Each is one object, known by its identity."""
 
     attribute_type: str
     type_name: str
@@ -41,6 +41,14 @@ FILE = Kind("Virtual", "FileType", "Edm.Guid", "TEXT", "File")
 ENTITY_NAME = Kind("EntityName", "EntityNameType", "Edm.String", "TEXT", "EntityName")
 SHADOW = Kind("Virtual", "VirtualType", "Edm.String", "TEXT", "")
 
+#: A kind by its names, so that one that was written down comes back as itself.
+KINDS = {
+    (kind.type_name, kind.edm): kind
+    for kind in (
+        STRING, MEMO, INTEGER, BIGINT, DECIMAL, DOUBLE, MONEY, BOOLEAN, DATETIME, DATE, PICKLIST, STATE, STATUS,
+        MULTISELECT, LOOKUP, CUSTOMER, OWNER, GUID, IMAGE, FILE, ENTITY_NAME, SHADOW,
+    )
+}  # fmt: skip
 LOOKUPS = frozenset({LOOKUP, CUSTOMER, OWNER})
 CHOICES = frozenset({PICKLIST, STATE, STATUS})
 TEXTS = frozenset({STRING, MEMO})
@@ -64,6 +72,8 @@ class Navigation:
     name: str
     attribute: str
     table: str
+    #: The schema name of the relationship, where it has one of its own.
+    relationship: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,10 @@ class Attribute:
     maximum: int | None = None
     #: ``UserLocal``, ``DateOnly`` or ``TimeZoneIndependent``
     behavior: str = ""
+    #: ``Format`` or ``FormatName`` in metadata, where it is not the usual one of the kind.
+    format: str = ""
+    #: Made by a client; the organisation's own columns are known by their prefix.
+    custom: bool = False
     options: tuple[Option, ...] = ()
     navigations: tuple[Navigation, ...] = ()
     default: int | None = None
@@ -119,10 +133,16 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Key:
-    """An alternate key."""
+    """An alternate key. Its index takes time to be built (Dataverse page 4): until then it is of no use."""
 
     logical_name: str
     attributes: tuple[str, ...]
+    schema_name: str = ""
+    label: str = ""
+    #: ``EntityKeyIndexStatus``: ``Pending``, ``Active`` or ``Failed``.
+    status: str = "Active"
+    #: When a pending index will be built, as SQLite holds moments.
+    ready_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,10 @@ class Table:
     ownership: str = "UserOwned"
     #: Names of columns that are joined, in this order, when the primary name is not written but computed.
     computed_name: tuple[str, ...] = field(default=())
+    #: Names of columns in other editions of the documentation that a body may use: (name, column).
+    synonyms: tuple[tuple[str, str], ...] = ()
+    collection_label: str = ""
+    description: str = ""
 
     @property
     def intersect(self) -> bool:
@@ -159,6 +183,21 @@ class Table:
     def by_name(self) -> dict[str, Attribute]:
         """Stored columns by logical name."""
         return {attribute.name: attribute for attribute in self.attributes if attribute.stored}
+
+    @cached_property
+    def sql_columns(self) -> dict[str, str]:
+        """SQLite columns with their types."""
+        result: dict[str, str] = {}
+        for attribute in self.by_name.values():
+            result[attribute.name] = attribute.kind.sql
+            if attribute.target_column:
+                result[attribute.target_column] = "TEXT"
+        return result
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Columns that the Web API does not let be empty (Dataverse page 4)."""
+        return tuple(name for name, attribute in self.by_name.items() if attribute.required == "SystemRequired")
 
     @cached_property
     def by_property(self) -> dict[str, Attribute]:

@@ -20,6 +20,8 @@ from annex_d365_sandbox.dataverse.schema import Attribute, Table
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?", re.IGNORECASE)
 _EARLIEST = "1753-01-01"
+#: The most values of a multi-select choice (Dataverse page 2.5); which code refuses more is an assumption.
+MAX_CHOICES = 150
 
 
 def moment(text: str) -> str:
@@ -113,6 +115,10 @@ def _choices(attribute: Attribute, value: Any) -> str | None:
     if not isinstance(value, str):
         raise TypeError
     numbers = sorted({int(part) for part in value.split(",")} if value else ())
+    if len(numbers) > MAX_CHOICES:
+        raise errors.bad_value(
+            "0x8004431A", f"A validation error occurred. '{attribute.name}' takes {MAX_CHOICES} choices at most."
+        )
     for number in numbers:
         if not attribute.option(number):
             raise _unknown_option(attribute, number)

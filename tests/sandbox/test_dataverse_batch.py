@@ -219,3 +219,35 @@ def test_no_bytes_break_the_parser(text):
         with contextlib.suppress(DataverseError):
             for each in multipart.parts(body, "multipart/mixed; boundary=b"):
                 multipart.operation(each)
+
+
+def test_references_to_results_in_paths_and_ids(dataverse, send):
+    ((account, contact, link),) = send(
+        changeset(
+            part(f"POST {ROOT}/accounts", {"accountid": A, "name": "Shop"}, content_id="1"),
+            part(f"POST {ROOT}/contacts", {"contactid": B}, content_id="2"),
+            part("PUT $2/parentcustomerid_account/$ref", {"@odata.id": "$1"}, content_id="3"),
+        )
+    )
+    assert [status for status, _, _ in (account, contact, link)] == [204, 204, 204]
+    assert dataverse.organisation.get("contact", B)["parentcustomerid"] == A
+
+
+def test_bulk_messages_in_a_changeset_go_back_with_it(dataverse, send):
+    rows = {"Targets": [{"@odata.type": "Microsoft.Dynamics.CRM.contact", "lastname": name} for name in ("a", "b")]}
+    create = part(f"POST {ROOT}/contacts/Microsoft.Dynamics.CRM.CreateMultiple", rows, content_id="1")
+    bad = part(f"POST {ROOT}/contacts", {"lastname": "x" * 51}, content_id="2")
+    send(changeset(create, bad), status=400)
+    assert dataverse.organisation.count("contact") == 0
+    send(create, changeset(create))
+    assert dataverse.organisation.count("contact") == 4
+
+
+def test_definitions_change_in_a_batch_but_not_in_a_changeset(dataverse, send):
+    key = {"SchemaName": "cr0dd_ByMember", "KeyAttributes": ["cr0dd_loyaltyid"]}
+    create = part(f"POST {ROOT}/EntityDefinitions(LogicalName='contact')/Keys", key, content_id="1")
+    send(changeset(create), status=400)
+    assert not dataverse.organisation.tables["contact"].keys
+    replies = send(create, part(f"PATCH {ROOT}/contacts(cr0dd_loyaltyid='M1')", {"lastname": "Lee"}))
+    assert [status for status, _, _ in replies] == [204, 204]
+    assert replies[1][1]["OData-EntityId"].endswith("/contacts(cr0dd_loyaltyid='M1')")

@@ -52,7 +52,7 @@ def test_filters_by_a_hundred_names_and_by_flags(extended):
     wanted = {f"cr0dd_extra{n:04d}" for n in range(1, 61)}
     chain = " or ".join(f"LogicalName eq 'cr0dd_extra{n:04d}'" for n in range(1, 101))
     assert names(extended, chain) == wanted
-    assert names(extended, "IsPrivate eq true") == {"cr0dd_extra0017"}
+    assert names(extended, "IsPrivate eq true") == {"cr0dd_extra0017", "sdkmessage", "sdkmessagefilter"}
     assert names(extended, "IsIntersect eq true or IsLogicalEntity eq true") == {"cr0dd_extra0027", "cr0dd_extra0037"}
     plain = names(extended, "IsPrivate eq false and IsIntersect ne true and not (IsLogicalEntity eq true)")
     assert plain >= {"contact", "cr0dd_extra0001"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from annex_d365_sandbox.dataverse.schema import Table
 from annex_d365_sandbox.dataverse.tables.contact import CONTACT
 from annex_d365_sandbox.dataverse.tables.loyalty import LOYALTY_ACTIVITY
+from annex_d365_sandbox.dataverse.tables.messages import MESSAGE, MESSAGE_FILTER
 from annex_d365_sandbox.dataverse.tables.small import ACCOUNT, BUSINESS_UNIT, SYSTEM_USER, TRANSACTION_CURRENCY
 from annex_d365_sandbox.dataverse.tables.specimen import EXTRA, SPECIMEN, extra_tables
 
@@ -13,6 +14,8 @@ TABLES: tuple[Table, ...] = (
     BUSINESS_UNIT,
     CONTACT,
     LOYALTY_ACTIVITY,
+    MESSAGE,
+    MESSAGE_FILTER,
     SPECIMEN,
     SYSTEM_USER,
     TRANSACTION_CURRENCY,

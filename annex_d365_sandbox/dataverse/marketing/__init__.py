@@ -1,0 +1,1 @@
+"""Segments of both generations: outbound marketing and real-time journeys (Dataverse page 8)."""
