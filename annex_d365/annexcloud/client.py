@@ -5,17 +5,20 @@ from __future__ import annotations
 import decimal
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from annex_d365 import http
-from annex_d365.annexcloud.errors import RepeatedError, error_code, explain
+from annex_d365.annexcloud.errors import InDoubtError, RepeatedError, error_code, explain
 from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, identifier_payload
-from annex_d365.errors import RowError, ServiceError, SettingError
+from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+from annex_d365.retry import IN_DOUBT, NOT_STARTED
 
 DEFAULT_BASE_URL = "https://s15.socialannex.net/api/3.0"
 
@@ -31,6 +34,22 @@ _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
 _NO_TEXT = frozenset({"Cc", "Cs"})
 
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a request that the service may refuse as a whole.
+
+    Attributes:
+        answer: what the service said, if it did not refuse.
+        refusal: why it did nothing; None if it answered.
+        in_doubt: whether an earlier sending of this request, with a reply that got lost, may have been carried out.
+    """
+
+    answer: Any
+    refusal: ServiceError | None
+    in_doubt: bool
 
 
 class AnnexCloud:
@@ -55,45 +74,73 @@ class AnnexCloud:
         self._accepted = _ANY_ID
         self.http = http.Client("Annex Cloud", host_setting="base_url", ca_bundle=ca_bundle, parallel=parallel)
 
-    def get(self, resource: str, identifier: str) -> Any:
-        """The answer to ``GET /{resource}/{identifier}``.
+    def get(
+        self, resource: str, identifier: str, *, part: str = "", query: Mapping[str, str | int] | None = None
+    ) -> Any:
+        """The answer to ``GET /{resource}/{identifier}/{part}?{query}``, of which the identifier is signed (2.3).
 
         Raises:
             ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
         """
-        answer = self._judged(self._get, resource, identifier)
+        answer = self._judged(partial(self._get, resource, identifier, part, query))
         self._accepted = identifier
         return answer
 
     def post(self, resource: str, body: Mapping[str, Any], *, repeatable: bool) -> Any:
-        """The answer to ``POST /{resource}``; ``repeatable`` says that a second time does no harm."""
-        content = msgspec.json.encode(body)
-        url = f"{self._root}/{resource}"
-        send = partial(self._send, repeatable=repeatable)
-        return self._judged(send, "POST", url, f"POST /{resource}", content, content)
+        """The answer to ``POST /{resource}``; ``repeatable`` says that a second time does no harm.
+
+        Raises:
+            RepeatedError: refused; an earlier sending may be why.
+            InDoubtError: not repeatable, and it may have been carried out.
+            ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
+        """
+        content = _encoder.encode(body)
+        return self._judged(partial(self._post, resource, content, self._token(content), repeatable=repeatable))
+
+    def attempt(self, resource: str, body: Any) -> Attempt:
+        """``POST /{resource}``, repeatable, what the service may refuse as a whole.
+
+        Raises:
+            SettingError: it refuses other requests, too.
+            OutageError: it could not be reached, or kept failing.
+        """
+        content = _encoder.encode(body)
+        token = self._token(content)
+        try:
+            answer = self._judged(partial(self._post, resource, content, token, repeatable=True))
+        except OutageError:
+            raise
+        except ServiceError as refused:
+            return Attempt(None, refused, token.in_doubt)
+        return Attempt(answer, None, token.in_doubt)
 
     def patch(self, resource: str, identifier: str, body: Mapping[str, Any]) -> Any:
         """The answer to ``PATCH /{resource}/{identifier}``."""
         url = f"{self._root}/{resource}/{path_segment(identifier)}"
-        content = msgspec.json.encode(body)
-        return self._judged(self._send, "PATCH", url, f"PATCH /{resource}/{{id}}", content, content)
+        content = _encoder.encode(body)
+        route = f"PATCH /{resource}/{{id}}"
+        return self._judged(partial(self._send, "PATCH", url, route, self._token(content), content))
 
-    def _judged(self, send: Callable[..., Any], *request: Any) -> Any:
+    def has(self, resource: str) -> bool:
+        """Whether there is a ``GET /{resource}/{id}``, told by a request for an id that need not exist."""
+        return self._accepts(resource, _ANY_ID)
+
+    def _judged(self, send: Callable[[], Any]) -> Any:
         """Send a request. When the answer looks like a wrong setting, another request tells whether it is one.
 
         Raises:
             RowError: the service accepts other requests, so that it is this id that it, or a gateway, takes amiss.
         """
         try:
-            return send(*request)
+            return send()
         except SettingError:
-            if not self._accepts_others():
+            if not self._accepts("users", self._accepted):
                 raise
         raise RowError("Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address.")
 
-    def _accepts_others(self) -> bool:
+    def _accepts(self, resource: str, identifier: str) -> bool:
         try:
-            self._get("users", self._accepted)
+            self._get(resource, identifier)
         except SettingError:
             return False
         except ServiceError as refused:
@@ -101,14 +148,21 @@ class AnnexCloud:
                 raise
         return True
 
-    def _get(self, resource: str, identifier: str) -> Any:
-        url = f"{self._root}/{resource}/{path_segment(identifier)}"
-        return self._send("GET", url, f"GET /{resource}/{{id}}", identifier_payload(identifier), None)
+    def _get(self, resource: str, identifier: str, part: str = "", query: Mapping[str, str | int] | None = None) -> Any:
+        end = f"/{part}" if part else ""
+        url = f"{self._root}/{resource}/{path_segment(identifier)}{end}" + (f"?{urlencode(query)}" if query else "")
+        return self._send("GET", url, f"GET /{resource}/{{id}}{end}", self._token(identifier_payload(identifier)), None)
+
+    def _post(self, resource: str, content: bytes, token: RequestToken, *, repeatable: bool) -> Any:
+        url = f"{self._root}/{resource}"
+        return self._send("POST", url, f"POST /{resource}", token, content, repeatable=repeatable)
+
+    def _token(self, signed: bytes) -> RequestToken:
+        return RequestToken(self._credentials, signed, self._clock)
 
     def _send(
-        self, method: str, url: str, route: str, signed: bytes, body: bytes | None, *, repeatable: bool | None = None
+        self, method: str, url: str, route: str, token: RequestToken, body: bytes | None, *, repeatable: bool = True
     ) -> Any:
-        token = RequestToken(self._credentials, signed, self._clock)
         try:
             return self.http.send(
                 method,
@@ -119,10 +173,18 @@ class AnnexCloud:
                 headers=_HEADERS,
                 body=body,
                 repeatable=repeatable,
+                # Bodies of the same order of size take about the same time.
+                kind=f"{route} {len(body or b'').bit_length()}",
             )
         except RowError as error:
-            if token.in_doubt:
+            if repeatable and token.in_doubt:
                 raise RepeatedError(str(error), status=error.status, code=error.code) from None
+            raise
+        except ServiceError as error:
+            if not repeatable and _may_be_done(error):
+                raise InDoubtError(
+                    f"{error} It may have been carried out.", status=error.status, code=error.code
+                ) from None
             raise
 
 
@@ -167,3 +229,19 @@ def _read(response: requests.Response, route: str) -> Any:
         raise explain(response, route)
     inner = body.get("Data") if isinstance(body, dict) else None
     return inner if isinstance(inner, (dict, list)) else body
+
+
+def _may_be_done(error: ServiceError) -> bool:
+    """Whether a request that is not sent twice may have been carried out, though it failed."""
+    if isinstance(error, OutageError):
+        return error.status not in NOT_STARTED and not _never_sent(error)
+    return error.status in IN_DOUBT or error.status >= requests.codes.server_error
+
+
+def _never_sent(error: OutageError) -> bool:
+    """Whether no connection was made, as far as the failure that ``error`` stands for tells."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, requests.RequestException):
+        cause = cause.__context__
+    reason = getattr(cause.args[0], "reason", None) if cause and cause.args else None
+    return isinstance(cause, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)

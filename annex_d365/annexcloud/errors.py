@@ -36,6 +36,10 @@ class RepeatedError(RowError):
     """A request was refused after it had been sent before, with a reply that got lost: that may be why."""
 
 
+class InDoubtError(ServiceError):
+    """A request that must not be sent twice may have been carried out, or not: its reply got lost, or says nothing."""
+
+
 class _Error(msgspec.Struct):
     code: str | int | None = msgspec.field(default=None, name="errorCode")
 
@@ -54,11 +58,27 @@ def explain(response: requests.Response, route: str) -> ConnectorError:
     code = error_code(response.content)
     status = response.status_code
     if requests.codes.ok <= status < requests.codes.multiple_choices:
-        status = _STATUS_OF_CODE.get(code or "", status)
-    return _table(status, code, route)
+        status = status_of(code or "") or status
+    return refusal(status, code, route)
 
 
-def _table(status: int, code: str | None, route: str) -> ConnectorError:
+def status_of(code: str) -> int | None:
+    """The status that goes with a code; None for a code that is not documented."""
+    return _STATUS_OF_CODE.get(code)
+
+
+def not_found(error: RowError) -> bool:
+    """Whether a refusal says that there is no such thing: AC1005 comes with 404 or 400 (Annex page 3)."""
+    return error.status == requests.codes.not_found or error.code == NO_DATA
+
+
+def not_understood(route: str) -> ServiceError:
+    """The error for an answer of no known shape."""
+    return ServiceError(f"Annex Cloud's answer to {route} is of no known shape.", status=requests.codes.ok)
+
+
+def refusal(status: int, code: str | None, route: str) -> ConnectorError:
+    """The table itself: the error for a refusal with this status, and this code where it has one."""
     facts = f"{status} {code}" if code else str(status)
     if status == requests.codes.unauthorized:
         return SettingError(

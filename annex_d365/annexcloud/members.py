@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from annex_d365.annexcloud.bulk import Bulk, Item
 from annex_d365.annexcloud.client import AnnexCloud
-from annex_d365.annexcloud.errors import NO_DATA
+from annex_d365.annexcloud.errors import RepeatedError, not_found, not_understood
 from annex_d365.annexcloud.fields import moment
-from annex_d365.errors import RowError, ServiceError
+from annex_d365.annexcloud.merges import Merges
+from annex_d365.errors import RowError
 
 NOT_FOUND = 404
 CONFLICT = 409
@@ -49,21 +52,24 @@ class Member:
 
 
 class Members:
-    """Read and write members, one request each."""
+    """Read and write members. Safe for threads."""
 
     def __init__(self, service: AnnexCloud) -> None:
         self._service = service
+        self._merges = Merges(service)
+        self._creations = Bulk(service, "bulkpostusers", "POST /users")
+        self._updates = Bulk(service, "bulkpatchusers", "PATCH /users/{id}")
 
     def get(self, member_id: str) -> Member | None:
         """The member with this id, or None."""
         try:
             body = self._service.get("users", member_id)
         except RowError as error:
-            if _not_found(error):
+            if not_found(error):
                 return None
             raise
         if not isinstance(body, Mapping):
-            raise _not_understood("GET /users/{id}")
+            raise not_understood("GET /users/{id}")
         # A site may let an e-mail address stand for the id (Annex page 5.2): the answer names the real one.
         return Member(_text(body.get("id")) or member_id, body)
 
@@ -72,10 +78,10 @@ class Members:
         try:
             body = self._service.post("users/search", {"dataSearch": {"email": address}}, repeatable=True)
         except RowError as error:
-            if _not_found(error):
+            if not_found(error):
                 return []
             raise
-        found = {_text(each.get("id")): each for each in _records(body)}
+        found = {_text(each.get("id")): each for each in records(body)}
         return [
             Member(member_id, each)
             for member_id, each in found.items()
@@ -92,7 +98,7 @@ class Members:
             RowError: 409 if there is such a member; 400 for a field that is not valid.
             RepeatedError: 409 likewise, but it may be we who created it.
         """
-        self._service.post("users", {"id": member_id, **nested(fields)}, repeatable=True)
+        self._service.post("users", _creation(member_id, fields), repeatable=True)
 
     def update(self, member: Member, fields: Mapping[str, str]) -> None:
         """Change these fields of a member, and no others.
@@ -100,13 +106,104 @@ class Members:
         Raises:
             RowError: 404 if there is no such member; 400 for a field that is not valid.
         """
-        body = nested(fields)
-        if EXTENDED in body:
-            # ASSUMPTION (Annex page 5.3): merged. Should the object be replaced instead, the others are still there.
-            others = member.fields.get(EXTENDED)
-            body[EXTENDED] = {**(others if isinstance(others, Mapping) else {}), **body[EXTENDED]}
-        # The vendor's own client repeats the id in the body (Annex page 5.3).
-        self._service.patch("users", member.id, {"id": member.id, **body})
+        self._service.patch("users", member.id, _changes(member, fields))
+
+    @property
+    def creations_per_call(self) -> int:
+        """How many :meth:`create_many` should be given: one, once the service has refused bulk calls."""
+        return self._creations.limit
+
+    @property
+    def updates_per_call(self) -> int:
+        """How many :meth:`update_many` should be given."""
+        return self._updates.limit
+
+    def create_many(self, requests: Sequence[tuple[str, Mapping[str, str]]]) -> list[RowError | None]:
+        """Enrol members, by one call if that works.
+
+        Args:
+            requests: what :meth:`create` takes; at most :data:`~annex_d365.annexcloud.bulk.BULK_LIMIT`.
+
+        Returns:
+            For each request None, or what :meth:`create` would raise.
+
+        Raises:
+            ValueError: too many requests, or two with the same id.
+            ConnectorError: other than for a row.
+        """
+        return self._creations.send(
+            [
+                Item(member_id, _creation(member_id, fields), partial(self.create, member_id, fields))
+                for member_id, fields in requests
+            ]
+        )
+
+    def update_many(self, requests: Sequence[tuple[Member, Mapping[str, str]]]) -> list[RowError | None]:
+        """Change members, by one call if that works.
+
+        Args:
+            requests: what :meth:`update` takes; at most :data:`~annex_d365.annexcloud.bulk.BULK_LIMIT`.
+
+        Returns:
+            For each request None, or what :meth:`update` would raise.
+
+        Raises:
+            ValueError: too many requests, or two for the same member.
+            ConnectorError: other than for a row.
+        """
+        return self._updates.send(
+            [
+                Item(member.id, _changes(member, fields), partial(self.update, member, fields))
+                for member, fields in requests
+            ]
+        )
+
+    def delete(self, member_id: str, requested_by: str) -> bool:
+        """Ask for a member's deletion, which may be carried out much later (Annex page 5.6).
+
+        Args:
+            member_id: who is to be deleted.
+            requested_by: e-mail address of whoever wants it.
+
+        Returns:
+            False if there was nothing to do: there is no such member, or its deletion had been asked for before.
+
+        Raises:
+            RowError: refused for another reason.
+        """
+        try:
+            self._service.post("userdelete", {"id": member_id, "requestedBy": requested_by}, repeatable=True)
+        except RowError as error:
+            # ASSUMPTION: 409 for a deletion that waits for its time (Annex page 5.6).
+            if not (not_found(error) or error.status == CONFLICT):
+                raise
+            # It may be we who asked.
+            return isinstance(error, RepeatedError)
+        return True
+
+    def merged_into(self, member_id: str) -> str | None:
+        """The id of the member that this one was merged into; None if no merge of it is known.
+
+        Merges of the other one are followed. If the service does not tell about merges, a warning says so once.
+
+        Raises:
+            RowError: the service does not accept this id.
+        """
+        return self._merges.into(member_id)
+
+
+def _creation(member_id: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    return {"id": member_id, **nested(fields)}
+
+
+def _changes(member: Member, fields: Mapping[str, str]) -> dict[str, Any]:
+    body = nested(fields)
+    if EXTENDED in body:
+        # ASSUMPTION (Annex page 5.3): merged. Should the object be replaced instead, the others are still there.
+        others = member.fields.get(EXTENDED)
+        body[EXTENDED] = {**(others if isinstance(others, Mapping) else {}), **body[EXTENDED]}
+    # The vendor's own client repeats the id in the body (Annex page 5.3).
+    return {"id": member.id, **body}
 
 
 def nested(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -121,29 +218,20 @@ def nested(fields: Mapping[str, str]) -> dict[str, Any]:
     return body
 
 
-def _records(body: Any) -> Iterator[Mapping[str, Any]]:
+def records(body: Any) -> Iterator[Mapping[str, Any]]:
     """The members in the answer to a search, whose shape is unknown (Annex page 5.4): the objects that have an id."""
     if isinstance(body, list):
         for each in body:
-            yield from _records(each)
+            yield from records(each)
     elif not isinstance(body, Mapping):
-        raise _not_understood("POST /users/search")
+        raise not_understood("POST /users/search")
     elif "id" in body:
         yield body
     else:
         for value in body.values():
             if isinstance(value, (list, Mapping)):
-                yield from _records(value)
+                yield from records(value)
 
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _not_found(error: RowError) -> bool:
-    """AC1005 comes with 404 or 400 (Annex page 3)."""
-    return error.status == NOT_FOUND or error.code == NO_DATA
-
-
-def _not_understood(route: str) -> ServiceError:
-    return ServiceError(f"Annex Cloud's answer to {route} is of no known shape.", status=200)

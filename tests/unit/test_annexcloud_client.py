@@ -11,45 +11,16 @@ from urllib.parse import unquote
 import jwt
 import pytest
 import requests
+from annexcloud_stub import SECRET, Service
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from requests.adapters import BaseAdapter
 
 from annex_d365.annexcloud.client import MAX_ID_LENGTH, AnnexCloud, path_segment, service_root
 from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.members import Member, Members, nested
 from annex_d365.annexcloud.token import Credentials, hmac_claim
 from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
-
-SECRET = "secret-marker-0123456789-0123456789"
-
-
-class Service(BaseAdapter):
-    """Answers with the replies that it is given, the last one for ever."""
-
-    def __init__(self):
-        super().__init__()
-        self.replies = [(200, {})]
-        self.requests = []
-
-    def send(self, request, **kwargs):
-        self.requests.append(request)
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        status, body, *headers = reply
-        response = requests.Response()
-        response.status_code = status
-        response.headers.update(headers[0] if headers else {})
-        response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        response.request = request
-        response.url = request.url
-        return response
-
-    def close(self):
-        pass
-
-    @property
-    def bodies(self):
-        return [json.loads(request.body) for request in self.requests if request.body]
+from annex_d365.gate import Gate
 
 
 @pytest.fixture
@@ -59,10 +30,8 @@ def service():
 
 @pytest.fixture
 def annex(service, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    annex = AnnexCloud("https://annex.example/api/3.0/", Credentials("4711", "shop", SECRET))
-    annex.http.session.mount("https://", service)
-    return annex
+    monkeypatch.setattr(Gate, "sleep", lambda self, seconds: None)
+    return service.client()
 
 
 @pytest.fixture
