@@ -83,7 +83,8 @@ def streams() -> Iterator[str]:
         }
         for stream in TapD365(config=config).streams.values():
             keys = ", ".join(f"`{key}`" for key in stream.primary_keys)
-            yield f"| `{stream.name}` | {keys} | `{stream.replication_key}` | {stream.replication_method} |"
+            bookmark = f"`{stream.replication_key}`" if stream.replication_key else ""
+            yield f"| `{stream.name}` | {keys} | {bookmark} | {stream.replication_method} |"
 
 
 def _kind(rule: Mapping[str, Any]) -> str:

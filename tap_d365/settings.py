@@ -5,14 +5,10 @@ from __future__ import annotations
 from singer_sdk import typing as th
 
 from annex_d365.dataverse.budget import MAX_PAGE_SIZE
-from annex_d365.dataverse.connect import DEFAULT_API_VERSION, DEFAULT_PARALLEL
-from annex_d365.dataverse.organization import REGIONS
+from annex_d365.dataverse.connect import DEFAULT_PARALLEL
+from annex_d365.dataverse.segments.choice import APIS, AUTO
+from annex_d365.singer.organization import MAX_PARALLEL_REQUESTS, organization_settings
 from tap_d365.tables import DEFAULT_TABLES, REPLICATION_METHODS
-
-#: What the service lets one user have in flight (Dataverse page 6).
-MAX_PARALLEL_REQUESTS = 52
-
-_REGION_NAMES = ", ".join(f"{key} {region.name}" for key, region in REGIONS.items())
 
 #: ``type`` allows both forms; the other keywords look at objects only.
 _TABLE = th.CustomType(
@@ -32,50 +28,7 @@ _TABLE = th.CustomType(
 )
 
 CONFIG = th.PropertiesList(
-    th.Property(
-        "organization_url",
-        th.StringType,
-        description="URL of the organisation, `https://contoso.crm4.dynamics.com`",
-    ),
-    th.Property(
-        "organization",
-        th.StringType,
-        description="First part of the organisation's host, `contoso`; with `region` instead of `organization_url`",
-    ),
-    th.Property(
-        "region",
-        th.StringType,
-        allowed_values=list(REGIONS),
-        description=f"Region of the organisation: {_REGION_NAMES}",
-    ),
-    th.Property(
-        "api_version", th.StringType, default=DEFAULT_API_VERSION, description="Version of the Dataverse Web API"
-    ),
-    th.Property("client_id", th.StringType, required=True, description="Id of the registered application"),
-    th.Property("client_secret", th.StringType, secret=True, description="Secret of the application"),
-    th.Property(
-        "client_certificate",
-        th.StringType,
-        description="Instead of a secret: a PEM file with private key and certificate, or a PFX file",
-    ),
-    th.Property(
-        "tenant_id",
-        th.StringType,
-        description="Id or domain of the Entra ID tenant; needed unless `auth_endpoint_url` names it",
-    ),
-    th.Property(
-        "auth_endpoint_url",
-        th.StringType,
-        description="Where to sign in, if not at `https://login.microsoftonline.com/<tenant_id>`: "
-        "`https://<host>/<tenant>/oauth2/token`",
-    ),
-    th.Property("resource", th.StringType, description="What to sign in for, if not `organization_url`"),
-    th.Property(
-        "username",
-        th.StringType,
-        description="Sign in as this user, by password, instead of as the application",
-    ),
-    th.Property("password", th.StringType, secret=True, description="Password of the user"),
+    *organization_settings(),
     th.Property(
         "tables",
         th.ArrayType(_TABLE),
@@ -83,6 +36,32 @@ CONFIG = th.PropertiesList(
         description="Tables to read, by entity set or logical name, or `*` for all; each a name, or an object with "
         "`name` and any of `select` (columns), `filter`, `top`, `expand` (as in OData) and `replication` "
         f"({', '.join(f'`{method}`' for method in REPLICATION_METHODS)})",
+    ),
+    th.Property(
+        "segments_api",
+        th.StringType,
+        default=AUTO,
+        allowed_values=list(APIS),
+        description="Which segments are read: those of real-time `journeys`, those of `outbound` marketing, or what "
+        "there is, journeys first. Named, the streams of segments are selected by default",
+    ),
+    th.Property(
+        "segments",
+        th.ObjectType(
+            th.Property("filter", th.StringType),
+            th.Property("member_columns", th.ArrayType(th.StringType)),
+            th.Property("origin_column", th.StringType),
+            additional_properties=False,
+        ),
+        description="Of the streams of segments: `filter` (which ones, as in OData, over the generation's own table), "
+        "`member_columns` (columns of contacts to add to `segment_members`), `origin_column` (tells which segments "
+        "are copies from Annex Cloud)",
+    ),
+    th.Property(
+        "member_id_column",
+        th.StringType,
+        default="cr0dd_loyaltyid",
+        description="Column of contacts with the member id",
     ),
     th.Property(
         "include_labels",

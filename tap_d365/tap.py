@@ -15,6 +15,7 @@ from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
 from annex_d365.errors import SettingError
 from annex_d365.singer.plugin import Plugin
+from tap_d365.segment_choice import SEGMENT_STREAMS, segment_streams
 from tap_d365.settings import CONFIG
 from tap_d365.streams import TableStream
 from tap_d365.tables import read_configured, table_settings
@@ -39,8 +40,14 @@ class TapD365(Plugin, Tap):
         if "dataverse" in vars(self):  # a cached property
             self.dataverse.http.close()
 
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """As in the SDK, which sorts them by name; segments come before their members."""
+        order = {name: place for place, name in enumerate(SEGMENT_STREAMS, 1)}
+        return dict(sorted(super().streams.items(), key=lambda item: order.get(item[0], 0)))
+
     def discover_streams(self) -> Sequence[Stream]:
-        """One stream per table that the settings name and the catalog, if there is one, selects."""
+        """One stream per table that the settings name and the catalog, if there is one, selects; those of segments."""
         self._check_times()
         catalog = self.input_catalog
         selected = None if catalog is None else {name: _is_selected(entry) for name, entry in catalog.items()}
@@ -51,7 +58,8 @@ class TapD365(Plugin, Tap):
             labels=self.config["include_labels"],
             parallel=self.config["max_parallel_requests"],
         )
-        streams = [TableStream(self, table, entry) for table, entry in tables]
+        streams: list[Stream] = [TableStream(self, table, entry) for table, entry in tables]
+        streams += segment_streams(self, selected)
         missing = {name for name, wanted in (selected or {}).items() if wanted} - {stream.name for stream in streams}
         if missing:
             self.logger.warning(

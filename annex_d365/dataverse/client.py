@@ -76,13 +76,18 @@ class Dataverse:
         self.pages_read = 0
         self.http = http.Client("Dataverse", host_setting="organization_url", ca_bundle=ca_bundle, parallel=parallel)
 
+    @property
+    def sign_in(self) -> SignIn:
+        """Signs requests."""
+        return self._sign_in
+
     def get(self, url: str, prefer: Sequence[str] = ()) -> Row:
         """One object, or a collection as an object with ``value``. ``url`` is relative to the API's root."""
         row: Row = self._read(url, prefer, _object)
         return row
 
     def ask(self, action: str, body: Mapping[str, Any]) -> Row:
-        """What an unbound action answers. It must be one that only reads: like a GET, it is sent again when in doubt."""
+        """What an unbound action answers. It must only read: like a GET, it is sent again when in doubt."""
         row: Row = self.http.send(
             "POST",
             f"{self.root}{action}",

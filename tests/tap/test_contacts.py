@@ -15,6 +15,7 @@ from support import CONTACTS, ROOT, Messages, discover, run_cli, run_tap, select
 
 from annex_d365.dataverse.budget import PROBE_ROWS
 from annex_d365.errors import SettingError
+from tap_d365.segment_choice import SEGMENT_STREAMS
 
 #: tap-d365, with a STATE after every 25 records.
 OFTEN = """
@@ -249,7 +250,7 @@ def test_command_line(sandbox, tmp_path):
     found = run_cli("tap_d365", "--discover", config=config, directory=tmp_path)
     assert found.returncode == 0, found.stderr
     catalog = json.loads(found.stdout)
-    assert [entry["tap_stream_id"] for entry in catalog["streams"]] == ["contacts"]
+    assert [entry["tap_stream_id"] for entry in catalog["streams"]] == ["contacts", *SEGMENT_STREAMS]
     (tmp_path / "catalog.json").write_text(found.stdout)
     (tmp_path / "state.json").write_text("{}")
     tested = run_cli("tap_d365", "--test", config=config, directory=tmp_path)
@@ -341,7 +342,7 @@ def test_a_signal_ends_a_pause(sandbox, tmp_path, replication, after):
 def test_a_key_that_is_not_selected_is_there_all_the_same(sandbox):
     config = tap_config(sandbox)
     catalog = select(discover(config), "firstname")
-    (entry,) = catalog["streams"]
+    entry = catalog["streams"][0]
     for each in entry["metadata"]:
         if each["breadcrumb"][-1:] in (["contactid"], ["modifiedon"]):
             each["metadata"] = {"selected": False, "inclusion": "available"}

@@ -11,7 +11,8 @@ from tap_d365.tap import TapD365
 # The tests are made from the catalog while pytest collects them, so that the sandbox has to run by then.
 _Standard = get_tap_test_class(
     TapD365,
-    config=tap_config(shared_sandbox()),
+    # Named, the streams of segments are selected.
+    config=tap_config(shared_sandbox(), segments_api="outbound"),
     suite_config=SuiteConfig(max_records_limit=CONTACTS),
 )
 

@@ -1,0 +1,96 @@
+"""What the three streams of segments have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+
+from annex_d365.dataverse.client import Dataverse
+from annex_d365.dataverse.errors import UnknownColumnError
+from annex_d365.dataverse.query import all_of
+from annex_d365.dataverse.ranges import FORM
+from annex_d365.dataverse.segments.choice import AUTO, Marketing
+from annex_d365.dataverse.segments.segment import Segment, Segments
+from annex_d365.dataverse.types import JsonSchema
+from annex_d365.errors import SettingError
+
+if TYPE_CHECKING:
+    from tap_d365.tap import TapD365
+
+
+class SegmentStream(Stream):
+    """A stream about the segments of one organisation.
+
+    Args:
+        tap: the tap.
+        marketing: what the organisation has.
+        schema: of records, where the class has none.
+    """
+
+    # Values have their JSON types already.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    # The SDK would send it before the first record (Singer page 5.13).
+    emit_activate_version_messages = False
+
+    def __init__(self, tap: TapD365, marketing: Marketing, schema: JsonSchema | None = None) -> None:
+        self._tap_d365, self.marketing = tap, marketing
+        self.options: Mapping[str, Any] = tap.config.get("segments") or {}
+        # A pipeline of contacts must not read all members unasked; to name the generation is to ask.
+        self.selected_by_default = tap.config["segments_api"] != AUTO
+        super().__init__(tap, schema=schema)
+
+    @property
+    def dataverse(self) -> Dataverse:
+        """The organisation."""
+        return self._tap_d365.dataverse
+
+    @property
+    def host(self) -> str:
+        """Of the organisation."""
+        return urlsplit(self.dataverse.root).netloc
+
+    @property
+    def run_start(self) -> str:
+        """When this run began, in the form of the rows' own timestamps."""
+        return datetime.fromtimestamp(self._tap_d365.initialized_at / 1000, timezone.utc).strftime(FORM)
+
+    @property
+    def condition(self) -> str:
+        """Which segments are wanted, as OData."""
+        return self.options.get("filter") or ""
+
+    @property
+    def segments(self) -> Segments:
+        """The segments of the organisation."""
+        origin = self.options.get("origin_column")
+        return Segments(self.dataverse, self.marketing.generation, self.marketing.table, origin_column=origin)
+
+    @property
+    def generation_state(self) -> Mapping[str, Any]:
+        """What the state says of this generation."""
+        part = self.stream_state.get(self.marketing.generation.name)
+        return part if isinstance(part, Mapping) else {}
+
+    @generation_state.setter
+    def generation_state(self, part: Mapping[str, Any]) -> None:
+        self.stream_state[self.marketing.generation.name] = dict(part)
+
+    def has_column(self, name: str) -> bool:
+        """Whether the column is selected."""
+        return self.mask.get(("properties", name), True)
+
+    def wanted(self, *conditions: str, queries: bool = False) -> Iterator[Segment]:
+        """The segments that are wanted, as :meth:`Segments.read`.
+
+        Raises:
+            SettingError: the setting names a column that there is not.
+        """
+        try:
+            yield from self.segments.read(all_of(self.condition, *conditions), queries=queries)
+        except UnknownColumnError as error:
+            raise SettingError("segments.filter", error.problem) from None

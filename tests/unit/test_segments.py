@@ -1,0 +1,433 @@
+"""Segments: shapes of replies, statuses, paging and splitting, without a service."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from types import SimpleNamespace
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annex_d365.dataverse.batch import MAX_URL
+from annex_d365.dataverse.client import ETAG, RawPage
+from annex_d365.dataverse.segments import journeys, outbound
+from annex_d365.dataverse.segments.generations import GENERATIONS, JOURNEYS, OUTBOUND
+from annex_d365.dataverse.segments.journeys import JourneysMembers
+from annex_d365.dataverse.segments.members import ContactColumns
+from annex_d365.dataverse.segments.outbound import OutboundMembers
+from annex_d365.dataverse.segments.reader import MAX_SERVER_ERRORS, SegmentReader
+from annex_d365.dataverse.segments.replies import contacts_in, ids_in
+from annex_d365.dataverse.segments.segment import Segment, Segments
+from annex_d365.errors import OutageError, PrivilegeError, ServiceError, SettingError
+from annex_d365.gate import Gate
+
+guids = st.uuids().map(str)
+contacts = st.fixed_dictionaries({"contactid": guids, "lastname": st.text()})
+rows = st.lists(contacts, unique_by=lambda row: row["contactid"])
+
+
+def contact(number):
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def page_of(*found):
+    return RawPage([msgspec.Raw(msgspec.json.encode(each)) for each in found])
+
+
+# Replies
+
+
+@given(
+    rows,
+    st.sampled_from(
+        [
+            lambda found: {"@odata.context": "x", "@odata.count": len(found), "value": found},
+            lambda found: {"Contacts": {"Entities": found, "TotalRecordCount": len(found)}, "@odata.context": "x"},
+            lambda found: {"Result": json.dumps(found)},
+            lambda found: {"Response": json.dumps({"contacts": found, "additionalProperties": {}})},
+            lambda found: {"Response": json.dumps({"Body": json.dumps({"Entities": found})})},
+        ]
+    ),
+)
+def test_contacts_are_found_in_any_shape(found, shape):
+    assert contacts_in(shape(found)) == found
+
+
+@pytest.mark.parametrize("reply", [{}, {"value": None}, {"Result": "ok"}, {"Result": "{broken"}, {"Result": 3}])
+def test_a_reply_without_a_list_is_no_empty_segment(reply):
+    with pytest.raises(ServiceError, match="without a list of contacts"):
+        contacts_in(reply)
+
+
+def test_contacts_come_once_and_in_lower_case():
+    key = contact(1).replace("4000", "4abc")
+    found = contacts_in({"value": [{"contactid": key.upper()}, {"contactid": key}, {"accountid": "x"}]})
+    assert found == [{"contactid": key}]
+
+
+@given(st.lists(guids, unique=True), st.booleans(), st.booleans(), st.booleans())
+def test_ids_are_found_in_any_form(ids, prefixed, upper, as_text):
+    given_ids = [f"crm{each}" if prefixed else each for each in ids]
+    given_ids = [each.upper() if upper else each for each in given_ids]
+    value = json.dumps(given_ids) if as_text else given_ids
+    assert ids_in(value) == ids
+    assert ids_in({"Response": json.dumps({"entityIds": given_ids})}, "Response", "entityIds") == ids
+
+
+@pytest.mark.parametrize("value", [None, "", "[", "{}", {"other": []}, 5])
+def test_no_list_of_ids_is_no_empty_list(value):
+    with pytest.raises(ServiceError, match="without a list of ids"):
+        ids_in(value, "members")
+
+
+# Segments
+
+
+class Organisation:
+    """Answers reads with rows, and remembers the queries."""
+
+    root = "https://contoso.crm.dynamics.com/api/data/v9.2/"
+
+    def __init__(self, *found, definitions=()):
+        self.found, self.definitions, self.queries, self.asked = found, definitions, [], []
+
+    def rows(self, query):
+        self.queries.append(query)
+        return iter(self.found)
+
+    def page(self, url, _size, _annotations=""):
+        self.asked.append(url)
+        return page_of(*self.definitions)
+
+    row = staticmethod(msgspec.json.decode)
+
+
+def table(generation, *missing):
+    names = {*generation.columns.values(), generation.origin, generation.base} - {*missing}
+    return SimpleNamespace(columns=dict.fromkeys(names))
+
+
+def only(generation, row, *missing, definitions=(), **options):
+    organisation = Organisation({generation.id: contact(1), **row}, definitions=definitions)
+    (segment,) = Segments(organisation, generation, table(generation, *missing), **options).read()
+    return segment
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_each_option_value_has_its_word(generation):
+    for column, words, attribute in (
+        ("kind_value", generation.kinds, "kind"),
+        ("status_value", generation.statuses, "status"),
+    ):
+        for value, word in {**words, 77: "other", None: "other"}.items():
+            segment = only(generation, {generation.columns[column]: value})
+            assert (getattr(segment, attribute), getattr(segment, column)) == (word, value)
+
+
+@pytest.mark.parametrize(
+    ("generation", "value", "word"),
+    [(OUTBOUND, 192350003, "live"), (OUTBOUND, 192350007, "stopping"), (JOURNEYS, 1, "live"), (JOURNEYS, 4, "deleted")],
+)
+def test_words_are_those_of_the_page(generation, value, word):
+    assert only(generation, {"statuscode": value}).status == word
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_origin(generation):
+    assert only(generation, {generation.origin: "annexcloud:90365/551"}).origin == "annexcloud:90365/551"
+    assert only(generation, {generation.origin: "https://example.com"}).origin == "dynamics"
+    assert only(generation, {generation.origin: "annexcloud:1/2"}, generation.origin).origin == "dynamics"
+    assert only(generation, {generation.columns["name"]: "annexcloud:1/2"}, origin_column=generation.columns["name"])
+
+
+def test_a_column_that_the_organisation_lacks_is_not_asked_for():
+    organisation = Organisation()
+    list(Segments(organisation, OUTBOUND, table(OUTBOUND, "msdyncrm_scope")).read("a eq 1"))
+    (query,) = organisation.queries
+    assert "msdyncrm_scope" not in query.select
+    assert (query.filter, query.orderby) == ("a eq 1", ("modifiedon", OUTBOUND.id))
+
+
+def test_journeys_keep_queries_in_definitions():
+    definition = contact(9)
+    row = {"msdynmkt_type": 11, "msdynmkt_sourcesegmentuid": definition.upper()}
+    found = [{"msdynmkt_segmentdefinitionid": definition, "msdynmkt_segmentquery": "PROFILE(contact)"}]
+    assert only(JOURNEYS, row, definitions=found).query == "PROFILE(contact)"
+    assert only(JOURNEYS, {**row, "msdynmkt_type": 10}, definitions=found).query is None
+
+
+def test_times_and_versions():
+    row = {"modifiedon": "2026-01-02T00:00:00.123+01:00", "msdyncrm_lastevaluationtime": None, ETAG: 'W/"7"'}
+    segment = only(OUTBOUND, row)
+    assert (segment.modified_on, segment.changed_on, segment.version) == (*["2026-01-01T23:00:00Z"] * 2, 'W/"7"')
+
+
+# Members
+
+
+class Asked:
+    """Answers actions by a function, and pages of contacts by their ids."""
+
+    root = Organisation.root
+
+    def __init__(self, answer, row=None):
+        self.answer, self.calls, self.pages, self._row = answer, [], [], row or {}
+
+    def ask(self, action, body):
+        self.calls.append((action, body))
+        return self.answer(body)
+
+    def get(self, _url):
+        return self._row
+
+    def page(self, url, _size, _annotations=""):
+        self.pages.append(url)
+        ids = re.findall(r"'([0-9a-f-]{36})'", url)
+        # Not in the order of the question, and without the last contact.
+        return page_of(*({"contactid": each, "lastname": each[-3:]} for each in ids[-2::-1]))
+
+    row = staticmethod(msgspec.json.decode)
+
+
+def queried(members, wall=None):
+    """Answers queries of outbound marketing about these ids, with its wall."""
+
+    def answer(body):
+        found = re.fullmatch(
+            r"\(SEGMENT\(SEGMENT_1\)(?: INTERSECT PROFILE\(contact\)\.FILTER\(contactid > '([^']+)'\))?\)"
+            r"\.ORDERBY\(contactid ASC\)\.SKIP\((\d+)\)\.TAKE\((\d+)\)\.SELECT\(contactid\)",
+            body["Query"],
+        )
+        after, skip, take = found[1] or "", int(found[2]), int(found[3])
+        fetch = ET.fromstring(body["FetchXml"])
+        assert (int(fetch.get("count")), int(fetch.get("page"))) == (take, skip // take + 1)
+        assert not wall or skip + take <= wall
+        rest = [each for each in sorted(members) if each > after]
+        return {"value": [{"contactid": each} for each in rest[skip : skip + take]]}
+
+    return answer
+
+
+OLD = Segment(contact(0), "outbound", query_name="SEGMENT_1", status="live")
+NEW = Segment(contact(0), "journeys", definition=contact(8), status="live")
+
+
+def ids_of(members, segment):
+    return [row["contactid"] for page in members.pages(segment) for row in page]
+
+
+@given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))
+def test_outbound_pages_are_split_at_the_wall(count, take, pages):
+    members = [contact(number) for number in range(count)]
+    organisation = Asked(queried(members, wall=take * pages))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbound, "MAX_PAGED_ROWS", take * pages)
+        assert ids_of(OutboundMembers(ContactColumns(organisation, page_size=take)), OLD) == members
+
+
+def test_what_outbound_is_asked():
+    organisation = Asked(queried([]))
+    columns = ContactColumns(organisation, ("contactid", "_parentcustomerid_value", "emailaddress1"))
+    segment = Segment(contact(0), "outbound", query_name="SEGMENT_1", scope=270100001, business_unit=contact(3))
+    assert ids_of(OutboundMembers(columns), segment) == []
+    ((action, body),) = organisation.calls
+    assert action == "msdyncrm_FetchContactsByQuery"
+    assert (body["Scope"], body["OwningBusinessUnit"]) == (270100001, contact(3))
+    attributes = [each.get("name") for each in ET.fromstring(body["FetchXml"]).iter("attribute")]
+    assert attributes == ["contactid", "parentcustomerid", "emailaddress1"]
+
+
+def test_a_page_that_comes_again_is_an_error():
+    organisation = Asked(lambda _body: {"value": [{"contactid": contact(1)}]})
+    with pytest.raises(ServiceError, match="repeats a page"):
+        ids_of(OutboundMembers(ContactColumns(organisation, page_size=1)), OLD)
+
+
+def test_the_name_of_a_query_is_not_put_into_a_query_unseen():
+    with pytest.raises(ServiceError, match="no name"):
+        ids_of(OutboundMembers(ContactColumns(Asked(None))), Segment("x", "outbound", query_name="a) UNION SEGMENT(b"))
+
+
+def test_static_members_of_outbound():
+    organisation = Asked(None, {"msdyncrm_segmentmemberids": json.dumps([f"crm{contact(2)}", contact(1), contact(2)])})
+    members = OutboundMembers(ContactColumns(organisation, ("lastname",)))
+    (page,) = members.pages(Segment(contact(0), "outbound", kind="static"))
+    # In the order of the list; of a contact that cannot be read there is the id.
+    assert page == [{"contactid": contact(2), "lastname": "002"}, {"contactid": contact(1)}]
+    with pytest.raises(ServiceError, match="neither a query nor a list"):
+        ids_of(OutboundMembers(ContactColumns(Asked(None))), Segment("x", "outbound"))
+
+
+def test_withdrawn():
+    def gone(_body):
+        raise SettingError("tables", "there is no table `msdyncrm_FetchContactsByQuery`.")
+
+    with pytest.raises(ServiceError, match="gone from this organisation"):
+        ids_of(OutboundMembers(ContactColumns(Asked(gone))), OLD)
+
+
+def test_contacts_are_asked_for_in_chunks(monkeypatch):
+    monkeypatch.setattr("annex_d365.dataverse.segments.members.KEYS_PER_REQUEST", 3)
+    ids = [contact(number) for number in range(7)]
+    organisation = Asked(None)
+    pages = list(ContactColumns(organisation, ("lastname",)).of(ids))
+    assert [[row["contactid"] for row in page] for page in pages] == [ids[:3], ids[3:6], ids[6:]]
+    assert len(organisation.pages) == 3
+    assert all(len(url) < 32_768 for url in organisation.pages)
+    assert list(ContactColumns(organisation).of(ids[:1])) == [[{"contactid": ids[0]}]]
+    assert len(organisation.pages) == 3
+
+
+def test_a_chunk_of_contacts_fits_into_a_url():
+    organisation = Asked(None)
+    wide = [f"cr0dd_some_column_with_a_long_name_{number:03d}" for number in range(80)]
+    list(ContactColumns(organisation, wide).of([contact(number) for number in range(1500)]))
+    assert max(map(len, organisation.pages)) + 200 < MAX_URL
+
+
+def listed(text, status=200):
+    return Asked(lambda _body: {"StatusCode": status, "ResultText": text})
+
+
+def test_members_list():
+    ids = [contact(1), contact(2)]
+    organisation = listed(json.dumps({"baseEntityLogicalName": "contact", "members": ids}))
+    assert ids_of(JourneysMembers(ContactColumns(organisation)), NEW) == ids
+    assert organisation.calls == [("msdynmkt_MembersList", {"SegmentId": NEW.segment_id})]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "problem"),
+    [
+        ("{}", 400, "no list of members for it"),
+        ('{"baseEntityLogicalName":"lead","members":[]}', 200, "no contacts"),
+        ("{}", 200, "without a list of ids"),
+        (None, 200, "without a list of members"),
+        ("nonsense", 200, "without a list of members"),
+    ],
+)
+def test_members_that_cannot_be_listed(text, status, problem):
+    with pytest.raises(ServiceError, match=problem):
+        ids_of(JourneysMembers(ContactColumns(listed(text, status))), NEW)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Include", "Exclude"]), st.sets(st.integers(0, 9), max_size=6)), max_size=4),
+    st.integers(1, 4),
+)
+def test_groups_are_included_and_excluded(groups, size):
+    given_groups = {contact(100 + place): (kind, sorted(map(contact, ids))) for place, (kind, ids) in enumerate(groups)}
+    memo = [{"groupId": key, "includeType": kind, "name": "x"} for key, (kind, _) in given_groups.items()]
+
+    def answer(body):
+        if "GroupId" not in body:  # a static segment without groups
+            return {"StatusCode": 200, "ResultText": '{"members": []}'}
+        start = (body["PageNo"] - 1) * body["PageSize"]
+        ids = given_groups[body["GroupId"]][1][start : start + body["PageSize"]]
+        return {"Response": json.dumps({"entityIds": ids, "additionalProperties": {}})}
+
+    organisation = Asked(answer)
+    row = {"msdynmkt_segmentdefinitionid": contact(8), "msdynmkt_staticlistmembers": json.dumps(memo)}
+    organisation.page = lambda *_: page_of(row)
+    segment = Segment(contact(0), "journeys", kind="static", definition=contact(8))
+    members = JourneysMembers(ContactColumns(organisation, page_size=size))
+    members.begin([segment])
+    found = ids_of(members, segment)
+    included = {each for kind, ids in given_groups.values() if kind == "Include" for each in ids}
+    excluded = {each for kind, ids in given_groups.values() if kind == "Exclude" for each in ids}
+    assert len(found) == len(set(found))
+    assert set(found) == included - excluded
+
+
+def test_broken_groups():
+    organisation = Asked(None)
+    row = {"msdynmkt_segmentdefinitionid": contact(8), "msdynmkt_staticlistmembers": "[{]"}
+    organisation.page = lambda *_: page_of(row)
+    segment = Segment("x", "journeys", kind="static", definition=contact(8))
+    members = JourneysMembers(ContactColumns(organisation))
+    members.begin([segment])
+    with pytest.raises(ServiceError, match="groups"):
+        ids_of(members, segment)
+
+
+def test_a_group_that_repeats_itself():
+    with pytest.raises(ServiceError, match="repeats a page"):
+        list(
+            JourneysMembers(ContactColumns(Asked(lambda _body: {"entityIds": [contact(1)]}), page_size=1))._group(
+                NEW, journeys._Group(contact(2))
+            )
+        )
+
+
+# Many segments
+
+
+class Scripted:
+    """Members as they are scripted: pages, or an error at the end of them."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def begin(self, segments):
+        assert [each.segment_id for each in segments] == [*self.script]
+
+    def pages(self, segment):
+        for each in self.script[segment.segment_id]:
+            if isinstance(each, BaseException):
+                raise each
+            yield each
+
+
+def read(script, parallel=3):
+    reader = SegmentReader(Scripted(script), Gate(9), parallel)
+    found, failed = {name: [] for name in script}, {}
+    for part in reader.parts([Segment(name, "journeys") for name in script]):
+        assert not (part.last and part.rows)
+        found[part.segment.segment_id] += part.rows
+        if part.failure:
+            failed[part.segment.segment_id] = part.failure
+    return found, failed
+
+
+@given(st.dictionaries(guids, st.lists(st.lists(st.integers(), max_size=3), max_size=4), max_size=8), st.integers(1, 5))
+def test_each_segment_is_read_in_its_order(script, parallel):
+    found, failed = read(script, parallel)
+    assert found == {name: [row for page in pages for row in page] for name, pages in script.items()}
+    assert not failed
+
+
+def test_a_segment_that_fails_stops_nobody_else():
+    refused = [ServiceError("no", status=404), PrivilegeError("client_id", "no"), OutageError("no", status=500)]
+    script = {str(number): [[number], error] for number, error in enumerate(refused)} | {"good": [[9]] * 50}
+    found, failed = read(script)
+    assert found == {"0": [0], "1": [1], "2": [2], "good": [9] * 50}
+    assert failed == {str(number): error for number, error in enumerate(refused)}
+
+
+OF_ALL = [OutageError("down"), OutageError("down", status=503), SettingError("x", "y"), KeyError()]
+
+
+@pytest.mark.parametrize("error", OF_ALL)
+def test_what_concerns_all_ends_the_run(error):
+    with pytest.raises(type(error)):
+        read({"bad": [error]} | {str(number): [[number]] * 9 for number in range(9)})
+
+
+def test_server_errors_in_a_row_are_an_outage():
+    bad = {str(number): [OutageError("no", status=500)] for number in range(MAX_SERVER_ERRORS)}
+    with pytest.raises(OutageError):
+        read(bad, parallel=1)
+    mixed = {name: pages for number in bad for name, pages in ((number, bad[number]), (f"good {number}", [[1]]))}
+    assert set(read(mixed, parallel=1)[1]) == set(bad)
+
+
+def test_a_reader_that_is_left_leaves_no_worker():
+    parts = SegmentReader(Scripted({"a": [[1]] * 99}), Gate(2), 2).parts([Segment("a", "journeys")])
+    next(parts)
+    parts.close()
+    assert not [each for each in threading.enumerate() if each.name.startswith("segment")]
