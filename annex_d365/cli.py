@@ -11,7 +11,9 @@ import msgspec
 
 from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.plan import plan as plan_shards
+from annex_d365.dataverse.writes import provision as definitions
 from annex_d365.errors import ConnectorError
+from annex_d365.provision import DEFAULT_PREFIX, loyalty_tables
 
 #: Commands that the library must not import announce themselves in this group.
 GROUP = "annex_d365.commands"
@@ -51,10 +53,7 @@ def main() -> None:
 @click.option("--shards", type=click.IntRange(1, 1000), required=True, help="How many parts.")
 def plan(path: Path, table: str, shards: int) -> None:
     """Find balanced bounds for a backfill on several machines: values of the setting `shard`, one per line."""
-    try:
-        settings = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError:
-        raise click.BadParameter(f"{path} is not a JSON object.", param_hint="--config") from None
+    settings = _settings(path)
     try:
         parts = plan_shards(connect(settings), table, shards)
     except ConnectorError as error:
@@ -63,3 +62,32 @@ def plan(path: Path, table: str, shards: int) -> None:
         bounds = {name: bound for name, bound in (("from", part.lower), ("to", part.upper)) if bound}
         click.echo(msgspec.json.encode(bounds).decode())
         click.echo(f"  {part.rows:,} rows", err=True)
+
+
+@main.command()
+@click.option("--config", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="Settings of target-d365, as JSON (`meltano invoke --dump=config target-d365`).")  # fmt: skip
+@click.option("--solution", default="", help="Unique name of the solution that new things go to; else the default one.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def provision(path: Path, solution: str, *, yes: bool) -> None:
+    """Create the table, columns and alternate keys in Dynamics 365 that loyalty data needs, where they are missing."""
+    settings = _settings(path)
+    try:
+        dataverse = connect(settings)
+        steps = definitions.plan(dataverse, loyalty_tables(settings.get("column_prefix") or DEFAULT_PREFIX, solution))
+        for step in steps:
+            click.echo(step.sentence)
+        if not steps:
+            click.echo("All is there.")
+        elif yes or click.confirm("Do this?", abort=True):
+            definitions.apply(dataverse, steps)
+            click.echo(f"Done: {len(steps)} changes.")
+    except ConnectorError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise click.BadParameter(f"{path} is not a JSON object.", param_hint="--config") from None

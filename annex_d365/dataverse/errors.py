@@ -15,6 +15,7 @@ import requests
 from annex_d365.errors import ConnectorError, PrivilegeError, ServiceError, SettingError
 
 _UNKNOWN_COLUMN = re.compile(r"property named '([\w.]+)' on type '([\w.]+)'")
+_UNKNOWN_PROPERTY = re.compile(r"property '([\w.@]+)' does not exist on type '([\w.]+)'")
 _UNKNOWN_TABLE = re.compile(r"segment '([\w.]+)'")
 _PRIVILEGE = re.compile(r"missing (prv\w+) privilege")
 _NOT_TRACKED = re.compile(r"Entity '?(\w+)'? isn't enabled")
@@ -55,6 +56,17 @@ def _bad_query(message: str) -> ConnectorError | None:
     return None
 
 
+def _bad_payload(message: str) -> ConnectorError | None:
+    if column := _UNKNOWN_PROPERTY.search(message):
+        table = column[2].rpartition(".")[2]
+        return SettingError("streams", f"table {table} has no column or navigation property `{column[1]}`.")
+    return None
+
+
+def _no_key(_message: str) -> ConnectorError:
+    return SettingError("streams", "the columns named as `key` are no alternate key of the table that is active.")
+
+
 def _missing_privilege(message: str) -> ConnectorError:
     privilege = _PRIVILEGE.search(message)
     return PrivilegeError(
@@ -81,6 +93,8 @@ def _not_tracked(message: str) -> ConnectorError:
 #: By code: a sentence of its own, or None for the general one.
 _MEANING: Mapping[str, Callable[[str], ConnectorError | None]] = {
     "0x80060888": _bad_query,
+    "0x80048d19": _bad_payload,
+    "0x80060890": _no_key,
     "0x80040220": _missing_privilege,
     "0x80072560": _no_member,
     "0x80072491": _not_tracked,
@@ -93,40 +107,49 @@ _NO_ACCESS = frozenset(
 )
 
 
-def explain(response: requests.Response) -> ConnectorError:
+def explain(response: requests.Response, *, route: str = "") -> ConnectorError:
     """The error for a refusal.
+
+    Args:
+        response: the refusal.
+        route: what was asked for, in messages; by default the method and the path, which may hold a row's key.
 
     Raises:
         StaleTokenError: it refused a delta token. Raised here, so that it is not tried again: with which status the
             service says so is UNCONFIRMED (Dataverse page 3), its code and its message are known.
     """
-    try:
-        detail = msgspec.json.decode(response.content, type=_Body).error
-    except msgspec.MsgspecError:
-        detail = _Detail()  # a gateway's own page
-    code = hexadecimal(detail.code)
-    if code.lower() in _STALE or _EXPIRED.search(detail.message):
+    code, message = details(response)
+    if code.lower() in _STALE or _EXPIRED.search(message):
         raise StaleTokenError(
             "Dataverse does not know any more what changed since the last run.",
             status=response.status_code,
             code=code,
         )
-    if code in _MEANING and (meaning := _MEANING[code](detail.message)):
+    if code in _MEANING and (meaning := _MEANING[code](message)):
         return meaning
     if response.status_code == requests.codes.unauthorized:
         return SettingError("resource", "the organisation does not accept the token; check `organization_url`, too.")
     if code in _NO_ACCESS:
         return SettingError("client_id", f"this user has no access to the organisation ({code}).")
     request = response.request
-    path = unquote(urlsplit(request.url or "").path)
+    asked = route or f"{request.method} {unquote(urlsplit(request.url or '').path)}"
     request_id = response.headers.get("x-ms-service-request-id") or response.headers.get("REQ_ID", "")
     facts = ", ".join(filter(None, [str(response.status_code), code, f"request {request_id}" if request_id else ""]))
     return ServiceError(
-        f"Dataverse refused {request.method} {path} ({facts}).",
+        f"Dataverse refused {asked} ({facts}).",
         status=response.status_code,
         code=code,
         request_id=request_id,
     )
+
+
+def details(response: requests.Response) -> tuple[str, str]:
+    """Code, in hexadecimal, and message of a refusal; empty for a gateway's own page. The message may quote a row."""
+    try:
+        detail = msgspec.json.decode(response.content, type=_Body).error
+    except msgspec.MsgspecError:
+        return "", ""
+    return hexadecimal(detail.code), detail.message
 
 
 def hexadecimal(code: str | int) -> str:

@@ -1,0 +1,76 @@
+"""What the ways to write share: tasks, their results, and single requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from annex_d365.dataverse.writes.calls import Calls, Reply
+from annex_d365.dataverse.writes.definition import TableDefinition
+from annex_d365.dataverse.writes.forms import form
+from annex_d365.dataverse.writes.operations import Effect, Operation, Written
+from annex_d365.dataverse.writes.outcomes import outcome
+from annex_d365.errors import RowError
+
+Result = Written | RowError
+
+
+@dataclass(frozen=True)
+class Task:
+    """An operation with a key, and what is known of earlier requests for it.
+
+    Attributes:
+        operation: what to do.
+        in_doubt: whether one of them may have carried it out.
+        failures: how often the service had no answer.
+        failing_since: since when; seconds of the monotonic clock.
+    """
+
+    operation: Operation
+    in_doubt: bool = False
+    failures: int = 0
+    failing_since: float = 0.0
+
+    def doubted(self, *, in_doubt: bool = True) -> Task:
+        """The task after a request that may have carried it out."""
+        return replace(self, in_doubt=True) if in_doubt and not self.in_doubt else self
+
+
+def clean(results: Sequence[Result]) -> bool:
+    """Whether each row was written: one that was not fails a whole bulk message."""
+    return all(isinstance(each, Written) and each.effect not in {Effect.EXISTS, Effect.MISSING} for each in results)
+
+
+class Way(Protocol):
+    """Carries out tasks of one kind, each of a row of its own."""
+
+    def send(self, tasks: Sequence[Task]) -> list[Result]:
+        """What became of each."""
+
+
+class Singles:
+    """One request per row, one after the other: what is sent at once is told by threads.
+
+    Args:
+        calls: sends.
+        definition: of the table.
+        find: as in :func:`~annex_d365.dataverse.writes.outcomes.outcome`.
+    """
+
+    def __init__(self, calls: Calls, definition: TableDefinition, find: Callable[[Operation], str]) -> None:
+        self._calls, self._definition, self._find = calls, definition, find
+
+    def send(self, tasks: Sequence[Task]) -> list[Result]:
+        """As in :class:`Way`."""
+        return [self._one(task) for task in tasks]
+
+    def judge(self, task: Task, reply: Reply) -> Result:
+        """What the answer says of the row."""
+        reply = replace(reply, in_doubt=reply.in_doubt or task.in_doubt)
+        return outcome(task.operation, reply, self._definition, self._find)
+
+    def _one(self, task: Task) -> Result:
+        made = form(task.operation, self._definition)
+        route = f"{made.method} /{self._definition.entity_set}"
+        return self.judge(task, self._calls.send(made.method, made.url, route, made.body, made.headers))
