@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from annex_d365.annexcloud.fields import KNOWN, plain, to_field, yes_or_no
 from annex_d365.annexcloud.members import EXTENDED
 from annex_d365.errors import RowError, SettingError
+from annex_d365.singer.rows import Row
 from target_annex.presets import PRESETS
 from target_annex.settings import DEFAULT_MEMBER_ID_COLUMN, MemberRules
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 #: Dataverse: 1 is inactive.
 STATE_COLUMN = "statecode"
 INACTIVE = "1"
+#: Dataverse: the contact was merged into another one, and is what is left of it.
+MERGED_COLUMN = "merged"
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Contact:
         fields: by API name, as the API wants them; empty texts for empty columns.
         wants_enrolment: what the flag column says.
         inactive: at the source.
+        departed: the row was deleted, or merged into another one.
     """
 
     key: str
@@ -39,6 +47,7 @@ class Contact:
     fields: Mapping[str, str] = field(repr=False)
     wants_enrolment: bool = False
     inactive: bool = False
+    departed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,32 +72,50 @@ class MemberMapping:
     clear_nulls: bool
     flag_column: str | None
 
-    def contact(self, record: Mapping[str, Any]) -> Contact:
-        """What a record says.
+    def contact(self, row: Row) -> Contact:
+        """What a row says. One that was deleted says nothing more than its key.
 
         Raises:
             RowError: a value does not suit its field, which is named.
         """
+        record = row.record
+        if row.deleted:
+            return Contact(row_key(self.key, record), "", "", {}, departed=True)
         values = {name: self._value(name, column, record) for name, column in self.fields.items() if column in record}
         return Contact(
-            key=self.row_key(record),
+            key=row_key(self.key, record),
             member_id=self._value("id", self.id_column, record) if self.id_column else "",
             email=values.get("email", ""),
             fields=values,
-            wants_enrolment=bool(self.flag_column and _cell(yes_or_no, self.flag_column, record)),
-            inactive=_cell(plain, STATE_COLUMN, record) == INACTIVE,
+            wants_enrolment=bool(self.flag_column and cell(yes_or_no, self.flag_column, record)),
+            inactive=cell(plain, STATE_COLUMN, record) == INACTIVE,
+            departed=cell(plain, MERGED_COLUMN, record) == "true",
         )
-
-    def row_key(self, record: Mapping[str, Any]) -> str:
-        """The row's key as one text."""
-        return ", ".join(_cell(plain, column, record) for column in self.key)
 
     @staticmethod
     def _value(name: str, column: str, record: Mapping[str, Any]) -> str:
-        return str(_cell(lambda value: to_field(name, value), column, record))
+        return str(cell(lambda value: to_field(name, value), column, record))
 
 
-def _cell(read: Any, column: str, record: Mapping[str, Any]) -> Any:
+def row_key(columns: Sequence[str], record: Mapping[str, Any]) -> str:
+    """The key of a row as one text: of several columns, a JSON list.
+
+    Raises:
+        RowError: a part of it is empty.
+    """
+    parts = [cell(plain, column, record) for column in columns]
+    for column, part in zip(columns, parts, strict=True):
+        if not part:
+            raise RowError(f"key column `{column}` is empty")
+    return parts[0] if len(parts) == 1 else msgspec.json.encode(parts).decode()
+
+
+def cell(read: Callable[[Any], T], column: str, record: Mapping[str, Any]) -> T:
+    """The value of a column, as ``read`` reads it.
+
+    Raises:
+        RowError: ``read`` raises a ``ValueError``; the column is named.
+    """
     try:
         return read(record.get(column))
     except ValueError as error:
@@ -123,18 +150,14 @@ def member_mapping(
         fields = dict(entry["fields"])
         for name, column in fields.items():
             _check_field(stream, name)
-            _require(column, columns, f"{setting}.fields", stream)
+            require(column, columns, f"{setting}.fields", stream)
     else:
         fields = {name: column for name, column in (preset.fields if preset else {}).items() if column in columns}
-    key = [entry["key"]] if entry.get("key") else list(key_properties)
-    if not key:
-        raise SettingError(f"{setting}.key", f"stream {stream} has no key; name the column that tells its rows apart.")
-    for column in key:
-        _require(column, columns, f"{setting}.key", stream)
+    key = key_columns(stream, entry, columns, key_properties)
     id_column = fields.pop("id", None)
     if id_column is None and (rules.member_id_column in columns or rules.member_id_column != DEFAULT_MEMBER_ID_COLUMN):
         # Only the default may be missing: a column that was named is wanted.
-        _require(rules.member_id_column, columns, "member_id_column", stream)
+        require(rules.member_id_column, columns, "member_id_column", stream)
         id_column = rules.member_id_column
     if id_column is None and "email" not in fields:
         raise SettingError(
@@ -144,7 +167,7 @@ def member_mapping(
         )
     flagged = rules.enrol == "flagged"
     if flagged:
-        _require(rules.enrol_flag_column, columns, "enrol_flag_column", stream)
+        require(rules.enrol_flag_column, columns, "enrol_flag_column", stream)
     return MemberMapping(
         stream=stream,
         key=key,
@@ -174,7 +197,31 @@ def object_of(stream: str, destination: str, streams: Mapping[str, Mapping[str, 
     )
 
 
-def _require(column: str, columns: Collection[str], setting: str, stream: str) -> None:
+def key_columns(
+    stream: str, entry: Mapping[str, Any], columns: Collection[str], key_properties: Sequence[str]
+) -> list[str]:
+    """The columns that tell rows of a stream apart.
+
+    Raises:
+        SettingError: there are none, or one of them is not there.
+    """
+    named = entry.get("key") or key_properties
+    key = [named] if isinstance(named, str) else list(named)
+    if not key:
+        raise SettingError(
+            f"streams.{stream}.key", f"stream {stream} has no key; name the column that tells its rows apart."
+        )
+    for column in key:
+        require(column, columns, f"streams.{stream}.key", stream)
+    return key
+
+
+def require(column: str, columns: Collection[str], setting: str, stream: str) -> None:
+    """Check that a column that a setting names is there.
+
+    Raises:
+        SettingError: it is not.
+    """
     if column not in columns:
         raise SettingError(setting, f"stream {stream} has no column `{column}`.")
 

@@ -1,91 +1,35 @@
 """Rows to members: who a row is, whether it may become a member, and what is written (the rules of `enrol`).
 
-A batch goes through three steps: find the member of each row, link rows and members (those that know the id first, then
-in the order of the rows), write.
-The first and the last run in parallel; no row takes part twice at the same time, so that the order of each member's
-writes is kept.
+A batch goes in rounds in which no row of the source appears twice, so that the order of each row's writes is kept. In a
+round, what the ledger knows to be written already is done; of the others, the member is found, claimed, so that two
+rows never write to the same one, and written, in parallel and in bulk. A row whose member turns out to be another, or
+none, takes another turn.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 
 from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES, same
 from annex_d365.annexcloud.members import CONFLICT, NOT_FOUND, Member, Members
 from annex_d365.errors import RowError
-from annex_d365.singer.rejects import LINKED, rejected_at, rejected_for
-from annex_d365.singer.rows import Row, shown
-from target_annex.mapping import Contact, MemberMapping
-from target_annex.report import Outcome
+from annex_d365.ledger import Book, changed
+from annex_d365.singer.replays import is_stale
+from annex_d365.singer.rows import Row
+from target_annex.departures import Departures
+from target_annex.dry_run import DryRun
+from target_annex.identity import Identity
+from target_annex.mapping import MemberMapping
+from target_annex.report import Outcome, Result
 from target_annex.settings import MemberRules
+from target_annex.tasks import Task
+from target_annex.work import attempt, in_parallel, rounds
+from target_annex.writes import Writes
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a row: an outcome, and the error for which it is rejected."""
-
-    outcome: Outcome
-    error: RowError | None = None
-    opt_in_withheld: bool = False
-
-
-@dataclass
-class _Task:
-    """A row on its way."""
-
-    row: Row
-    contact: Contact
-    member: Member | None = None
-
-    @property
-    def rejected_at(self) -> dt.datetime | None:
-        return rejected_at(self.row.message)
-
-
-class Links:
-    """What a run knows of the members that rows of one stream were linked to."""
-
-    def __init__(self) -> None:
-        self._row_of: dict[str, tuple[str, bool]] = {}
-        self._updated: dict[str, dt.datetime | None] = {}
-
-    def link(self, member_id: str, row_key: str, *, by_id: bool) -> None:
-        """Link, or confirm the link.
-
-        The first row of a member wins, but one that knows its id wins over those that know its e-mail address. What the
-        row that loses has written stays.
-
-        Raises:
-            RowError: another row has the member. Both are named.
-        """
-        # The same address in other letters is the same member; other ids are opaque.
-        known = member_id.casefold() if "@" in member_id else member_id
-        holder, held_by_id = self._row_of.get(known, (row_key, by_id))
-        if holder != row_key and (held_by_id or not by_id):
-            raise RowError(
-                f"rows {shown(holder)} and {shown(row_key)} are the same member; only the former is written",
-                code=LINKED,
-            )
-        self._row_of[known] = (row_key, by_id or held_by_id)
-
-    def check_newer(self, member: Member, rejected_at: dt.datetime) -> None:
-        """Check that a row that was rejected earlier does not overwrite what came after it.
-
-        Raises:
-            RowError: the member has changed since, and not by this run's earlier rows. Both times are in seconds; in
-                the same one, it may have changed after the row was rejected.
-        """
-        updated = self._updated.setdefault(member.id, member.updated)
-        if updated is None or updated >= rejected_at:
-            raise RowError("the member has changed since this row was rejected; take the row from its source again")
+#: A row whose member keeps changing under it is given up.
+MAX_TURNS = 5
 
 
 class MemberWriter:
@@ -95,168 +39,189 @@ class MemberWriter:
         members: of the site.
         mapping: of the stream.
         rules: the settings.
-        links: of the stream, for the whole run.
+        book: of the stream, in the ledger.
         executor: sends requests in parallel.
+        dry_run: takes note of what would be written.
     """
 
     def __init__(
-        self, members: Members, mapping: MemberMapping, rules: MemberRules, links: Links, executor: Executor
+        self,
+        members: Members,
+        mapping: MemberMapping,
+        rules: MemberRules,
+        book: Book,
+        executor: Executor,
+        *,
+        dry_run: DryRun | None = None,
     ) -> None:
         self._members, self._mapping, self._rules = members, mapping, rules
-        self._links, self._executor = links, executor
+        self._book, self._executor = book, executor
+        self._writes = Writes(
+            members, mapping.stream, executor, requested_by=rules.delete_requested_by, dry_run=dry_run
+        )
+        self._departures = Departures(self._writes, book, rules, executor)
+        reads = rules.skip_unchanged == "read" or dry_run is not None
+        self._identity = Identity(members, book, executor, reads=reads, wanted=lambda task: self._changes(task)[0])
 
-    def write(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Result]]:
+    def write(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Result]]:
         """Write rows; yields each with what became of it.
 
         Raises:
-            ConnectorError: other than for a row: the run cannot go on.
+            ConnectorError: other than for a row: the run cannot go on. What is written is in the ledger.
         """
         tasks = []
         for row in rows:
-            contact = _attempt(self._contact, row)
+            contact = attempt(self._mapping.contact, row)
             if isinstance(contact, RowError):
-                yield row, _rejected(contact)
+                yield row, Result(Outcome.REJECTED, contact)
             else:
-                tasks.append(_Task(row, contact))
-        for each_once in _rounds(tasks):
-            yield from self._round(each_once)
+                tasks.append(Task(row, contact))
+        for each_once in rounds(tasks, lambda task: task.contact.key):
+            try:
+                self._round(each_once)
+            finally:
+                self._book.save([entry for task in each_once if task.result for entry in task.entries])
+            for task in each_once:
+                assert task.result
+                yield task.row, task.result
 
-    def _round(self, tasks: Sequence[_Task]) -> Iterator[tuple[Row, Result]]:
-        ready = []
-        found_of = zip(tasks, self._in_parallel(self._find, tasks), strict=True)
-        # Rows that know their member's id come first, for they would take the member from others.
-        for task, found in sorted(found_of, key=lambda each: not each[0].contact.member_id):
-            if not isinstance(found, RowError):
-                task.member = found
-            problem = found if isinstance(found, RowError) else _attempt(self._link, task)
-            if problem:
-                yield task.row, _rejected(problem)
+    def _round(self, tasks: Sequence[Task]) -> None:
+        entries = self._book.entries([task.contact.key for task in tasks])
+        for task in tasks:
+            task.entry = entries.get(task.contact.key)
+            if task.entry and is_stale(task.row, task.entry, self._book.run):
+                task.reject(RowError("a newer version of this row has come since it was rejected"))
+        # Before the others: they may take over the members of those that leave.
+        self._departures.settle([task for task in tasks if not task.result and task.contact.departed])
+        self._skip_unchanged([task for task in tasks if not task.result])
+        waiting = [task for task in tasks if not task.result]
+        self._identity.find(waiting)
+        while waiting := [task for task in waiting if not task.result]:
+            self._turn(waiting)
+
+    def _skip_unchanged(self, tasks: Sequence[Task]) -> None:
+        if self._rules.skip_unchanged != "ledger":
+            return
+        for task in tasks:
+            if task.link and task.held:
+                task.member = Member(task.link)
+                fields, _ = self._changes(task)
+                if not fields:
+                    task.done(Outcome.UNCHANGED, {})
+
+    def _turn(self, tasks: Sequence[Task]) -> None:
+        lost = self._identity.claim(tasks, lambda task: self._new_id(task) if self._may_enrol(task) else "")
+        ready = [task for task in tasks if id(task) not in lost]
+        for task in ready:
+            task.turns += 1
+            if task.turns > MAX_TURNS:
+                task.reject(RowError("its member keeps changing; try again"))
+        ready = [task for task in ready if not task.result]
+        self._update([task for task in ready if task.member])
+        self._create([task for task in ready if not task.member and not task.result])
+        freed = [task.contact.key for task in ready if task.result and not task.remember and not task.held]
+        self._book.release(freed)
+        # Those that are on their way again may still give up the member that others wait for; nobody holds it once its
+        # holder went to another one.
+        open_keys = {"", *freed, *(task.contact.key for task in ready if not task.result)}
+        for task in tasks:
+            if id(task) in lost and lost[id(task)][1] not in open_keys:
+                task.lose(*lost[id(task)])
+
+    def _update(self, tasks: Sequence[Task]) -> None:
+        changes = []
+        withheld = set()
+        for task in tasks:
+            fields, without_opt_in = self._changes(task)
+            if without_opt_in:
+                withheld.add(id(task))
+            if fields:
+                changes.append((task, fields))
             else:
-                ready.append(task)
-        for task, result in zip(ready, self._in_parallel(self._write, ready), strict=True):
-            yield task.row, _rejected(result) if isinstance(result, RowError) else result
+                task.done(Outcome.UNCHANGED, self._settled(task), opt_in_withheld=without_opt_in)
+        missing = []
+        for task, error in self._writes.update(changes):
+            if error is None:
+                task.done(Outcome.UPDATED, self._settled(task), opt_in_withheld=id(task) in withheld)
+            elif error.status == NOT_FOUND:
+                missing.append(task)
+            else:
+                task.reject(error)
+        self._identity.missing(missing)
 
-    def _in_parallel(
-        self, work: Callable[[Question], Answer], questions: Sequence[Question]
-    ) -> list[Answer | RowError]:
-        """Answers in the order of ``questions``. Any other error than a row's stops what has not begun."""
-        futures = [self._executor.submit(_attempt, work, question) for question in questions]
-        for future in wait(futures, return_when=FIRST_EXCEPTION).not_done:
-            future.cancel()
-        wait(futures)
-        for future in futures:
-            if not future.cancelled() and (failure := future.exception()):
-                raise failure
-        return [future.result() for future in futures]
+    def _create(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            if not self._may_enrol(task):
+                task.result = Result(Outcome.NOT_ENROLLED)
+        new = [task for task in tasks if not task.result]
+        strangers = [task for task in new if task.contact.member_id and task.contact.email]
+        for task, error in zip(strangers, in_parallel(self._executor, self._check_address, strangers), strict=True):
+            if error:
+                task.reject(error)
+        changes = [(task, self._new_id(task), self._first_fields(task)) for task in new if not task.result]
+        existing = []
+        for task, error in self._writes.create(changes):
+            if error is None:
+                task.member = Member(self._new_id(task))
+                task.done(Outcome.CREATED, self._first_fields(task))
+            elif error.status == CONFLICT:
+                # Somebody else, or we ourselves with a reply that got lost.
+                task.created = isinstance(error, RepeatedError)
+                existing.append((task, error))
+            else:
+                task.reject(error)
+        found = in_parallel(self._executor, lambda each: self._members.get(self._new_id(each[0])), existing)
+        for (task, error), member in zip(existing, found, strict=True):
+            if member is None or isinstance(member, RowError):
+                task.reject(error)
+            else:
+                task.member = member
 
-    def _contact(self, row: Row) -> Contact:
-        if rejected_for(row.message) == LINKED:
-            raise RowError(
-                "another row has this member; mend the duplicate at its source, which then sends this row again",
-                code=LINKED,
-            )
-        return self._mapping.contact(row.record)
-
-    def _link(self, task: _Task) -> None:
-        by_id = bool(task.contact.member_id)
-        if task.member:
-            self._links.link(task.member.id, task.contact.key, by_id=by_id)
-            if task.rejected_at:
-                self._links.check_newer(task.member, task.rejected_at)
-        elif self._may_enrol(task.contact):
-            self._links.link(_new_id(task.contact), task.contact.key, by_id=by_id)
-
-    def _find(self, task: _Task) -> Member | None:
-        """The member of a contact: by its id, else by its e-mail address (Annex page 14, "Identity")."""
+    def _check_address(self, task: Task) -> None:
+        """The same person must not become a second member."""
         contact = task.contact
-        member_id = contact.member_id
-        if not member_id:
-            if not contact.email:
-                raise RowError("neither a member id nor an e-mail address says who this is")
-            found = self._members.find_by_email(contact.email)
-            if len(found) > 1:
-                raise RowError("several members have this e-mail address")
-            # The site may use the address itself for the id (Annex page 5.1).
-            member_id = found[0].id if found else contact.email
-        if self._rules.read_first or task.rejected_at:
-            return self._members.get(member_id)
-        return Member(member_id)
+        others = [each.id for each in self._members.find_by_email(contact.email) if each.id != contact.member_id]
+        if others:
+            raise RowError("there is no member with this id, and another member has this e-mail address")
 
-    def _may_enrol(self, contact: Contact) -> bool:
-        wanted = self._rules.enrol == "all" or (self._rules.enrol == "flagged" and contact.wants_enrolment)
+    def _may_enrol(self, task: Task) -> bool:
+        contact, rules = task.contact, self._rules
+        wanted = rules.enrol == "all" or (rules.enrol == "flagged" and contact.wants_enrolment)
         return wanted and self._mapping.creates and not contact.inactive
 
-    def _write(self, task: _Task) -> Result:
-        if task.member is None:
-            return self._enrol(task.contact)
-        try:
-            return self._update(task.contact, task.member)
-        except RowError as error:
-            if error.status != NOT_FOUND:
-                raise
-            return self._enrol(task.contact)
+    @staticmethod
+    def _new_id(task: Task) -> str:
+        return task.contact.member_id or task.contact.email
 
-    def _enrol(self, contact: Contact) -> Result:
-        if not self._may_enrol(contact):
-            return Result(Outcome.NOT_ENROLLED)
-        fields = {name: value for name, value in contact.fields.items() if value}
+    @staticmethod
+    def _first_fields(task: Task) -> dict[str, str]:
+        fields = {name: value for name, value in task.contact.fields.items() if value}
         # Always said: the service's own default is YES (Annex page 5.1).
         if fields.setdefault(OPT_IN, NO) != YES:
             fields.pop(OPT_IN_DATE, None)
-        try:
-            self._members.create(_new_id(contact), fields)
-        except RowError as error:
-            # Somebody else, or we ourselves with a reply that got lost.
-            ours = isinstance(error, RepeatedError)
-            member = self._members.get(_new_id(contact)) if error.status == CONFLICT else None
-            if member is None:
-                raise
-            result = self._update(contact, member)
-            return Result(Outcome.CREATED) if ours and result.outcome is Outcome.UNCHANGED else result
-        return Result(Outcome.CREATED)
+        return fields
 
-    def _update(self, contact: Contact, member: Member) -> Result:
-        changes = {name: value for name, value in contact.fields.items() if self._differs(name, value, member)}
-        withheld = False
-        if changes.get(OPT_IN) == YES and not self._rules.reopt_in:
-            withheld = bool(member.fields)  # of an unread member it is not known
-            del changes[OPT_IN]
-            changes.pop(OPT_IN_DATE, None)
-        if not changes:
-            return Result(Outcome.UNCHANGED, opt_in_withheld=withheld)
-        self._members.update(member, changes)
-        return Result(Outcome.UPDATED, opt_in_withheld=withheld)
+    def _changes(self, task: Task) -> tuple[dict[str, str], bool]:
+        """The fields to write, and whether the row would opt in a member who is out."""
+        member, fields = task.member, self._said(task)
+        if member and member.fields:
+            fields = {name: value for name, value in fields.items() if not same(name, value, member.value(name))}
+        elif self._rules.skip_unchanged == "ledger" and task.entry and task.link and task.held:
+            fields = changed(fields, task.entry.digests)
+        withheld = fields.get(OPT_IN) == YES and not self._rules.reopt_in
+        if withheld:
+            fields = {name: value for name, value in fields.items() if name not in {OPT_IN, OPT_IN_DATE}}
+        # Of an unread member it is not known.
+        return fields, withheld and member is not None and bool(member.fields)
 
-    def _differs(self, name: str, value: str, member: Member) -> bool:
-        if not value and (name == OPT_IN or not self._mapping.clear_nulls):
-            return False
-        # A member that was not read has no fields.
-        return not member.fields or not same(name, value, member.value(name))
+    def _settled(self, task: Task) -> Mapping[str, str]:
+        """The fields that the member has once the changes are written."""
+        fields = self._said(task)
+        if fields.get(OPT_IN) == YES and not self._rules.reopt_in:
+            fields = {name: value for name, value in fields.items() if name not in {OPT_IN, OPT_IN_DATE}}
+        return fields
 
-
-def _new_id(contact: Contact) -> str:
-    return contact.member_id or contact.email
-
-
-def _attempt(work: Callable[[Question], Answer], question: Question) -> Answer | RowError:
-    try:
-        return work(question)
-    except RowError as error:
-        return error
-
-
-def _rejected(error: RowError) -> Result:
-    return Result(Outcome.REJECTED, error)
-
-
-def _rounds(tasks: Sequence[_Task]) -> Iterator[list[_Task]]:
-    """The rows in their order, in rounds in which no source row appears twice."""
-    rounds: list[list[_Task]] = []
-    seen: dict[str, int] = {}
-    for task in tasks:
-        turn = seen.get(task.contact.key, 0)
-        seen[task.contact.key] = turn + 1
-        if turn == len(rounds):
-            rounds.append([])
-        rounds[turn].append(task)
-    yield from rounds
+    def _said(self, task: Task) -> dict[str, str]:
+        """What the row says of the member. An empty column says nothing, unless `clear_nulls`."""
+        clear = self._mapping.clear_nulls
+        return {name: value for name, value in task.contact.fields.items() if value or (clear and name != OPT_IN)}

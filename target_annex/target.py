@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 from singer_sdk import Sink
 
 from annex_d365.annexcloud.client import AnnexCloud
 from annex_d365.annexcloud.members import Members
+from annex_d365.annexcloud.points import Points
 from annex_d365.annexcloud.token import Credentials
+from annex_d365.dataverse.client import Dataverse
+from annex_d365.dataverse.connect import connect
 from annex_d365.errors import ConnectorError
+from annex_d365.http import origin
+from annex_d365.ledger import Ledger
 from annex_d365.singer.checkpoints import Checkpoints
 from annex_d365.singer.plugin import Plugin
 from annex_d365.singer.rejects import Reject, RejectsFile
 from annex_d365.singer.rows import Row, RowTarget, shown
-from target_annex.mapping import object_of
-from target_annex.members import Links
-from target_annex.presets import D365
+from target_annex.dry_run import DryRun
+from target_annex.presets import ANNEX_CLOUD, D365
 from target_annex.report import Outcome, Report
+from target_annex.segments.engine import Engine
+from target_annex.segments.setup import engine_of
 from target_annex.settings import CONFIG, CONFIG_D365, WITHOUT_MEANING, check, check_entries
-from target_annex.sinks import SINKS
+from target_annex.sink_choice import sink_class
 
 #: Of a stream, so many rejects are told one by one; the file tells all.
 TOLD_REJECTS = 10
+_SERVICES = {ANNEX_CLOUD: "Annex Cloud", D365: "Dynamics 365"}
 
 
 class TargetAnnex(Plugin, Checkpoints, RowTarget):
-    """Writes Singer streams into Annex Cloud."""
+    """Writes Singer streams into Annex Cloud, or into Dynamics 365."""
 
     name = "target-annex"
     config_jsonschema = deepcopy(CONFIG)  # the SDK adds its own settings in place
@@ -43,15 +50,18 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         config = {name: value for name, value in (config or {}).items() if value is not None}
         super().__init__(config=config, **kwargs)
         check(self.config)
+        self.service  # noqa: B018 - what it needs is asked for at the start
         # One after the other, for the order of rows; a sink is parallel in itself.
         self.max_parallelism = 1
-        self.links: dict[str, Links] = defaultdict(Links)
         self.rejects = RejectsFile(Path(self.config["rejects_path"]))
-        if self.config["on_error"] == "reject":
+        self.emits_state = not self.config["dry_run"]
+        if self.config["on_error"] == "reject" and not self.config["dry_run"]:
             self.rejects.check()
+        self.run_id = uuid4().hex
         self._reports: dict[str, Report] = {}
         if context := click.get_current_context(silent=True):
             # The report is wanted even more when the run failed.
+            context.call_on_close(self.let_go)
             context.call_on_close(self.log_report)
 
     @classmethod
@@ -70,8 +80,18 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         """The setting `streams`."""
         return self.config.get("streams") or {}
 
+    @property
+    def service(self) -> AnnexCloud | Dataverse:
+        """The side that is written to."""
+        return self.dataverse if self.config["destination"] == D365 else self.annex_cloud
+
     @cached_property
-    def service(self) -> AnnexCloud:
+    def dataverse(self) -> Dataverse:
+        """The organisation that is written to."""
+        return connect(self.config)
+
+    @cached_property
+    def annex_cloud(self) -> AnnexCloud:
         """The site that is written to."""
         config = self.config
         credentials = Credentials(config["site_id"], config["site_name"], config["secret_key"])
@@ -85,7 +105,33 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
     @cached_property
     def members(self) -> Members:
         """Its members."""
-        return Members(self.service)
+        return Members(self.annex_cloud)
+
+    @cached_property
+    def points(self) -> Points:
+        """Their points."""
+        return Points(self.annex_cloud)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What earlier runs wrote."""
+        config = self.config
+        if config["destination"] == D365:
+            site = origin(self.dataverse.root)
+        else:
+            site = f"{origin(config['base_url'])} {config['site_id']}"
+        return Ledger(config["ledger_url"], site=site, run=self.run_id, preview=config["dry_run"])
+
+    @cached_property
+    def segments(self) -> Engine:
+        """Their copies."""
+        return engine_of(self)
+
+    @cached_property
+    def dry_run(self) -> DryRun | None:
+        """Takes note of what would be written, if nothing is to be written."""
+        path = self.config.get("dry_run_path")
+        return DryRun(Path(path) if path else None) if self.config["dry_run"] else None
 
     @cached_property
     def executor(self) -> ThreadPoolExecutor:
@@ -94,7 +140,7 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """By what the settings say that the stream becomes."""
-        return SINKS[object_of(stream_name, self.config["destination"], self.streams)]
+        return sink_class(stream_name, self.config["destination"], self.streams)
 
     def report(self, stream: str) -> Report:
         """The counts for a stream."""
@@ -109,16 +155,16 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         told = f"{stream}: row {shown(key)} is rejected: {reject.reason}"
         if self.config["on_error"] == "fail":
             raise ConnectorError(f"{told} (`on_error` is fail).")
-        self.rejects.add(row.message, reject, schema=raw.raw_schema, key_properties=raw.raw_key_properties)
+        if not self.config["dry_run"]:
+            self.rejects.add(
+                row.message,
+                reject,
+                schema=raw.raw_schema,
+                key_properties=raw.raw_key_properties,
+                bookmark=self.bookmarks.get(row.message["stream"]),
+            )
         if counts[Outcome.REJECTED] <= TOLD_REJECTS:
             self.logger.warning(told)
-
-    def skip_deletion(self, stream: str) -> None:
-        """Count a deletion, and say once that nothing is done about it."""
-        counts = self.report(stream).counts
-        if not counts[Outcome.DELETED]:
-            self.logger.warning("%s: rows that were deleted at the source are skipped; members stay.", stream)
-        counts[Outcome.DELETED] += 1
 
     def secure(self) -> None:
         """Rejected rows are on the disk before the STATE that covers them."""
@@ -127,7 +173,7 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
     def process_endofpipe(self) -> None:
         """As in the SDK; too many rejects make the run fail, once all that can be written is."""
         super().process_endofpipe()
-        self.rejects.close()
+        self.let_go()
         limit = self.config["max_reject_percent"]
         failed = [each.stream for each in self._reports.values() if each.too_many_rejects(limit)]
         if failed:
@@ -135,9 +181,24 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
                 f"More than {limit} % of the rows were rejected (`max_reject_percent`): {', '.join(failed)}. "
                 f"All others are written. See {self.rejects.path}."
             )
+        if "segments" in vars(self) and self.segments.spared:
+            percent, segments = self.config["max_removal_percent"], ", ".join(self.segments.spared)
+            raise ConnectorError(
+                f"More than {percent} % of their members would have been removed (`max_removal_percent`) from segments "
+                f"{segments}: nobody was. All else is written. See {self.rejects.path}."
+            )
+
+    def let_go(self) -> None:
+        """Close files and connections. Not `close`, which a signal calls in the middle of a batch."""
+        self.rejects.close()
+        for name in ("ledger", "dry_run"):
+            if opened := vars(self).get(name):
+                opened.close()
 
     def log_report(self) -> None:
         """One line per stream, and one for the service."""
+        if self.config["dry_run"]:
+            self.logger.info("Dry run: nothing was written. What would have become of the rows:")
         for each in self._reports.values():
             self.logger.info(each.sentence(self.rejects.path))
             if each.opt_ins_withheld:
@@ -147,7 +208,8 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
                     each.opt_ins_withheld,
                 )
         http = self.service.http
-        self.logger.info("Annex Cloud: %d requests, %.1f s throttled", http.requests_sent, http.throttled_seconds)
+        name = _SERVICES[self.config["destination"]]
+        self.logger.info("%s: %d requests, %.1f s throttled", name, http.requests_sent, http.throttled_seconds)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         self.rejects.refuse_own_output(message_dict)
@@ -161,7 +223,7 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
 
 
 class TargetD365(TargetAnnex):
-    """Reserved for writing Singer streams into Dynamics 365, which this version cannot do."""
+    """Writes Singer streams into Dynamics 365: the same target with its destination fixed."""
 
     name = "target-d365"
     config_jsonschema = deepcopy(CONFIG_D365)

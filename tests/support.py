@@ -54,6 +54,7 @@ def target_config(sandbox: Sandbox, directory: Path, **more):
         **info["annex"],
         "ca_bundle": info["ca_bundle"],
         "rejects_path": str(directory / "rejects.singer"),
+        "ledger_url": f"sqlite:///{directory}/ledger.db",
         **more,
     }
 

@@ -2,13 +2,28 @@
 
 A row is known by site, object, stream and its key at the source. The ledger keeps to which target it was written, its
 state and version, and digests of the fields last written; and links: which row of a stream holds which target, so that
-no two rows write to one. Losing the ledger costs reads, never correctness, except for pending entries.
+no two rows write to one; and which members the copies of segments have. Losing the ledger costs reads, never
+correctness, except for pending entries.
 """
 
 from __future__ import annotations
 
 from annex_d365.ledger.book import Book, Ledger
-from annex_d365.ledger.digests import changed, digest, merged
+from annex_d365.ledger.digests import changed, digest, merged, value_digest
 from annex_d365.ledger.entries import Claim, Entry, State, fold
+from annex_d365.ledger.memberships import Copy, Memberships
 
-__all__ = ["Book", "Claim", "Entry", "Ledger", "State", "changed", "digest", "fold", "merged"]
+__all__ = [
+    "Book",
+    "Claim",
+    "Copy",
+    "Entry",
+    "Ledger",
+    "Memberships",
+    "State",
+    "changed",
+    "digest",
+    "fold",
+    "merged",
+    "value_digest",
+]

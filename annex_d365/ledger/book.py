@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from annex_d365.ledger.database import in_memory, open_database, open_for_reading
 from annex_d365.ledger.entries import Claim, Entry, fold
+from annex_d365.ledger.memberships import Memberships
 from annex_d365.ledger.preview import Preview
 from annex_d365.ledger.store import Shelf, Store
 
@@ -37,6 +38,10 @@ class Ledger:
             stream: by which they come.
         """
         return Book(self._store, Shelf(self._site, object_name, stream), self._run)
+
+    def memberships(self) -> Memberships:
+        """The part that is about the members of segments."""
+        return self._store.memberships(self._site)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -133,8 +133,8 @@ def open_for_reading(url: str) -> Database | None:
 
 
 def in_memory() -> Database:
-    """A new database that nobody else sees."""
-    return _sqlite(":memory:", "in memory", writes=True)
+    """A new database that nobody else sees. What does not fit into the cache is in a file that has no name."""
+    return _sqlite("", "in memory", writes=True)
 
 
 def _parse(url: str) -> URL:

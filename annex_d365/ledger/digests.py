@@ -54,6 +54,17 @@ def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:
     return {name: value for name, value in fields.items() if _of(name, value) not in written}
 
 
+def value_digest(name: str, digests: bytes) -> str:
+    """What stands for the value of one field, as a text by which it can be found; empty if it was not written.
+
+    Args:
+        name: of the field.
+        digests: of the fields that were written.
+    """
+    start = _name(name)
+    return next((each.hex() for each in _split(digests) if each.startswith(start)), "")
+
+
 def _of(name: str, value: str) -> bytes:
     data = f"{name}\0{value}".encode("utf-8", "surrogatepass")
     return _name(name) + blake2b(data, digest_size=SIZE - NAME_BYTES).digest()

@@ -21,6 +21,8 @@ class State(str, Enum):
     MERGED = "merged"
     #: The target was removed, and must not come back.
     ERASED = "erased"
+    #: The row is itself the copy of its target, which belongs to the destination: it is never written back.
+    COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)

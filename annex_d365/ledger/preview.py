@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from annex_d365.ledger.entries import Entry
 from annex_d365.ledger.links import Link, Links
+from annex_d365.ledger.memberships import Memberships
 from annex_d365.ledger.store import Shelf, Store
 
 # Written over a link that this run took away.
@@ -29,6 +30,10 @@ class Preview:
         """Let go of both."""
         self._kept.close()
         self._own.close()
+
+    def memberships(self, site: str) -> Memberships:
+        """See :meth:`Store.memberships`."""
+        return self._own.memberships(site, self._kept)
 
     def entries(self, shelf: Shelf, keys: Iterable[str]) -> dict[str, Entry]:
         """See :meth:`Store.entries`."""

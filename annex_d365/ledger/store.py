@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, and_, delete, inspect, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, Connection, and_, delete, inspect, select
 
 from annex_d365.errors import SettingError
 from annex_d365.ledger import tables
@@ -17,15 +16,12 @@ from annex_d365.ledger.database import Database
 from annex_d365.ledger.entries import Entry, fold
 from annex_d365.ledger.faults import SETTING
 from annex_d365.ledger.links import Link, Links
-
-# Values in one statement: old builds of SQLite take 999.
-_CHUNK = 500
+from annex_d365.ledger.memberships import Memberships
+from annex_d365.ledger.statements import CHUNK, insert_into, write
 
 # Columns of rows that an Entry is made of, in its order.
 _ENTRY = [tables.rows.c[field.name] for field in fields(Entry)]
 _LINK = [tables.links.c[name] for name in ("target_folded", "key", "by_id")]
-
-_INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Store:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def create(self) -> None:
         """Make the tables where they are missing.
@@ -64,13 +60,13 @@ class Store:
         Raises:
             SettingError: a newer version of this program made them.
         """
-        if self.exists():
+        if self.exists() and self._is_complete():
             return
-        with self._database.writing("create") as connection:
+        with self.database.writing("create") as connection:
             tables.metadata.create_all(connection)
             now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
             facts = [{"name": "version", "value": str(tables.VERSION)}, {"name": "created", "value": now}]
-            statement = _INSERT[connection.dialect.name](tables.about).on_conflict_do_nothing()
+            statement = insert_into(connection, tables.about).on_conflict_do_nothing()
             connection.execute(statement, facts)
 
     def exists(self) -> bool:
@@ -79,31 +75,40 @@ class Store:
         Raises:
             SettingError: a newer version of this program made them.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             if not inspect(connection).has_table(tables.about.name):
                 return False
             about = tables.about.c
             version = connection.scalar(select(about.value).where(about.name == "version"))
         if version != str(tables.VERSION):
-            name = self._database.name
+            name = self.database.name
             raise SettingError(
                 SETTING, f"{name} was made by a newer version of this program. Upgrade, or name another."
             )
         return True
 
+    def _is_complete(self) -> bool:
+        """False for tables that an earlier version of this program made: today there are more."""
+        with self.database.reading() as connection:
+            return set(tables.metadata.tables) <= set(inspect(connection).get_table_names())
+
+    def memberships(self, site: str, kept: Store | None = None) -> Memberships:
+        """The memberships in this database; ``kept`` is another one, see :class:`Memberships`."""
+        return Memberships(self.database, site, kept.database if kept else None)
+
     def close(self) -> None:
         """Let go of the database."""
-        self._database.close()
+        self.database.close()
 
     def entries(self, shelf: Shelf, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries by key."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return {row[0]: Entry(*row) for row in _find(connection, _ENTRY, shelf.columns, "key", keys)}
 
     def by_target(self, shelf: Shelf, targets: Iterable[str]) -> list[Entry]:
         """Entries of the shelf's object, in all streams."""
         where = {"site": shelf.site, "object": shelf.object}
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [Entry(*row) for row in _find(connection, _ENTRY, where, "target_folded", targets)]
 
     def save(self, shelf: Shelf, entries: Iterable[Entry], *, run: str, at: float) -> None:
@@ -122,23 +127,23 @@ class Store:
             }
             for entry in entries
         ]
-        with self._database.writing() as connection:
-            _write(connection, tables.rows, rows)
+        with self.database.writing() as connection:
+            write(connection, tables.rows, rows)
 
     def links(self, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> dict[str, Link]:
         """Links of these targets and of these rows, by target."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return _links(connection, shelf, targets, keys)
 
     def put_links(self, shelf: Shelf, links: Mapping[str, Link | None]) -> None:
         """Write links by target; None takes one away."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             _put_links(connection, shelf, links)
 
     @contextmanager
     def relinking(self, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> Iterator[Links]:
         """Links of these targets and of these rows, to be changed in the block while no other process can."""
-        with self._database.writing(shelf.site, shelf.object, shelf.stream) as connection:
+        with self.database.writing(shelf.site, shelf.object, shelf.stream) as connection:
             links = Links(_links(connection, shelf, targets, keys))
             yield links
             _put_links(connection, shelf, links.changes)
@@ -151,20 +156,8 @@ def _find(
     table = columns[0].table
     statement = select(*columns).where(*(table.c[each] == value for each, value in where.items()))
     wanted = list(dict.fromkeys(values))
-    for start in range(0, len(wanted), _CHUNK):
-        yield from connection.execute(statement.where(table.c[name].in_(wanted[start : start + _CHUNK]))).all()
-
-
-def _write(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, or write them over those with the same primary key."""
-    if not rows:
-        return
-    keys: list[Column[Any]] = list(table.primary_key)
-    # All processes lock rows in the same order, so that none waits in a circle.
-    rows.sort(key=lambda row: [row[key.name] for key in keys])
-    statement = _INSERT[connection.dialect.name](table)
-    others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
+    for start in range(0, len(wanted), CHUNK):
+        yield from connection.execute(statement.where(table.c[name].in_(wanted[start : start + CHUNK]))).all()
 
 
 def _links(connection: Connection, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> dict[str, Link]:
@@ -178,12 +171,12 @@ def _links(connection: Connection, shelf: Shelf, targets: Collection[str], keys:
 def _put_links(connection: Connection, shelf: Shelf, links: Mapping[str, Link | None]) -> None:
     gone = [target for target, link in links.items() if link is None]
     condition = and_(*(tables.links.c[name] == value for name, value in shelf.columns.items()))
-    for start in range(0, len(gone), _CHUNK):
-        chosen = tables.links.c.target_folded.in_(gone[start : start + _CHUNK])
+    for start in range(0, len(gone), CHUNK):
+        chosen = tables.links.c.target_folded.in_(gone[start : start + CHUNK])
         connection.execute(delete(tables.links).where(condition, chosen))
     rows = [
         {**shelf.columns, "target_folded": target, "key": link.key, "by_id": link.by_id}
         for target, link in links.items()
         if link is not None
     ]
-    _write(connection, tables.links, rows)
+    write(connection, tables.links, rows)

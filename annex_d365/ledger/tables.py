@@ -13,12 +13,14 @@ from sqlalchemy import (
     Dialect,
     Double,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 
 from annex_d365.ledger.entries import State
@@ -117,5 +119,32 @@ links = Table(
     Column("by_id", Boolean, nullable=False),
     PrimaryKeyConstraint("target_folded", "stream", "object", "site"),
     Index("annex_d365_links_by_key", "key", "stream", "object", "site"),
+    sqlite_with_rowid=False,
+)
+
+#: Copies of segments, whose members stand in the next table.
+copies = Table(
+    "annex_d365_copies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", AnyText, nullable=False),
+    Column("target", AnyText, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("version", AnyText, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("unfinished", Boolean, nullable=False),
+    UniqueConstraint("target", "site"),
+)
+
+#: Slim, for there are millions: 22 bytes and the member's key.
+memberships = Table(
+    "annex_d365_memberships",
+    metadata,
+    Column("copy", Integer, nullable=False),
+    Column("member", AnyText, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("copy", "member"),
     sqlite_with_rowid=False,
 )

@@ -36,6 +36,8 @@ class Checkpoints(Target):
 
     message_reader_class = Reader
     message_reader: Reader
+    #: False when what is read is not written.
+    emits_state = True
     _signal = 0
     _emitted: dict[str, Any] | None = None
 
@@ -58,7 +60,7 @@ class Checkpoints(Target):
         Raises:
             ConnectorError: nobody takes it.
         """
-        if state == self._emitted:
+        if state == self._emitted or not self.emits_state:
             return
         self.secure()
         self._emitted = state

@@ -76,6 +76,7 @@ class RejectsFile:
         *,
         schema: Mapping[str, Any],
         key_properties: Sequence[str] | None,
+        bookmark: str | None = None,
     ) -> None:
         """Append a row.
 
@@ -84,6 +85,7 @@ class RejectsFile:
             reject: why.
             schema: of its stream; written before the first row, and again when it changes.
             key_properties: of its stream.
+            bookmark: column that tells its versions apart.
 
         Raises:
             SettingError: the file cannot be written.
@@ -91,7 +93,13 @@ class RejectsFile:
         lines = []
         stream = message["stream"]
         head = _line(
-            {"type": "SCHEMA", "stream": stream, "schema": schema, "key_properties": list(key_properties or [])}
+            {
+                "type": "SCHEMA",
+                "stream": stream,
+                "schema": schema,
+                "key_properties": list(key_properties or []),
+                **({"bookmark_properties": [bookmark]} if bookmark else {}),
+            }
         )
         if self._schemas.get(stream) != head:
             lines.append(head)
@@ -133,12 +141,6 @@ class RejectsFile:
             raise ConnectorError(
                 f"The input is this run's own file of rejects. Move {self.path} elsewhere, and pipe it in from there."
             )
-
-
-def rejected_for(message: Mapping[str, Any]) -> str:
-    """The code with which a RECORD message that is piped in again was rejected; empty for any other message."""
-    why = message.get(KEY)
-    return str(why.get("code", "")) if isinstance(why, Mapping) else ""
 
 
 def rejected_at(message: Mapping[str, Any]) -> dt.datetime | None:

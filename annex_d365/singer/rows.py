@@ -5,12 +5,12 @@ from __future__ import annotations
 import abc
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from singer_sdk import BatchSink, Target
+from singer_sdk import BatchSink, Sink, Target
 from singer_sdk.exceptions import (
     InvalidRecord,
     MapExpressionError,
@@ -37,12 +37,16 @@ class Row:
     """One record.
 
     Attributes:
-        record: after stream maps, validated; dates are the texts that came.
+        record: after stream maps, validated; dates are the texts that came. Of a deletion, only the key is sure.
         message: the RECORD message as it came.
+        version: of the row at its source: what its bookmark column says, or when it was deleted; empty if unknown.
+        deleted: the row is no longer there.
     """
 
     record: Mapping[str, Any] = field(repr=False)
     message: Mapping[str, Any] = field(repr=False)
+    version: str = ""
+    deleted: bool = False
 
 
 def shown(key: str) -> str:
@@ -66,6 +70,12 @@ class RowTarget(Target):
     """Mixin for a target: keeps the message at hand, for what the SDK does not pass on."""
 
     message: Mapping[str, Any]
+    bookmarks: dict[str, str]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        #: Column that tells versions of a row apart, by stream as it came.
+        self.bookmarks = {}
 
     @abc.abstractmethod
     def reject(self, stream: str, row: Row, reject: Reject) -> None:
@@ -75,9 +85,11 @@ class RowTarget(Target):
             ConnectorError: the settings want the run to end here.
         """
 
-    @abc.abstractmethod
-    def skip_deletion(self, stream: str) -> None:
-        """Count a deletion, which no sink handles."""
+    def sinks_of(self, kinds: Collection[type[Sink]]) -> list[Sink]:
+        """The sinks of these classes that may hold rows, those of older schemas first."""
+        return [
+            sink for sink in [*self._sinks_to_clear, *self._sinks_active.values()] if isinstance(sink, tuple(kinds))
+        ]
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """As in the SDK (target_base.py:352), which takes the parts of the message for what they should be."""
@@ -87,6 +99,9 @@ class RowTarget(Target):
             raise ConnectorError(f"Stream {stream}: its SCHEMA has no `properties`.")
         if key is not None and not (isinstance(key, list) and all(isinstance(name, str) for name in key)):
             raise ConnectorError(f"Stream {stream}: `key_properties` of its SCHEMA is no list of names.")
+        bookmark = message_dict.get("bookmark_properties")
+        if isinstance(bookmark, list) and bookmark and isinstance(bookmark[0], str):
+            self.bookmarks[stream] = bookmark[0]
         try:
             super()._process_schema_message(message_dict)
         except (MapExpressionError, StreamMapConfigError) as error:
@@ -102,15 +117,27 @@ class RowTarget(Target):
         if not isinstance(message_dict["record"], dict):
             raise ConnectorError(f"Stream {message_dict['stream']}: a RECORD message holds no object.")
         self.message = message_dict
-        row = Row(message_dict["record"], message_dict)
         if isinstance(message_dict, Unencodable):
             stream_map, *_ = self.mapper.stream_maps[message_dict["stream"]]
-            self.reject(stream_map.stream_alias, row, Reject("a text holds half of a surrogate pair"))
+            self.reject(stream_map.stream_alias, self.row(), Reject("a text holds half of a surrogate pair"))
             return
         try:
             super()._process_record_message(message_dict)
         except _MapFailed as failure:
-            self.reject(failure.stream, row, Reject(failure.problem))
+            self.reject(failure.stream, self.row(), Reject(failure.problem))
+
+    def row(self, record: Mapping[str, Any] | None = None) -> Row:
+        """The row of the message at hand; ``record`` is what stream maps made of it."""
+        raw = self.message["record"]
+        # The SDK takes the mark out of the record (Singer page 5.12).
+        deleted = raw.get(DELETED_AT)
+        version = raw.get(self.bookmarks.get(self.message["stream"], "")) or deleted
+        return Row(
+            raw if record is None else record,
+            self.message,
+            version="" if version is None else str(version),
+            deleted=deleted is not None,
+        )
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """As in the SDK (target_base.py:420)."""
@@ -135,16 +162,21 @@ def _transform(
 
 
 class RowSink(BatchSink):
-    """A sink whose batch is ``context["rows"]``, a list of :class:`Row` that are valid and no deletions.
+    """A sink whose batch is ``context["rows"]``, a list of :class:`Row` that are valid or deletions.
 
     In the SDK (0.54.9, sinks/core.py:537, :572) an invalid record ends the run, or goes on as if it were valid, and its
     value is in the log; so it is with a date that does not parse. Here the record is rejected, and dates stay texts.
     """
 
+    #: Sinks whose rows have to be written first, because these rows refer to them.
+    after: ClassVar[Collection[type[Sink]]] = ()
+
+    target: RowTarget
+
     def __init__(
         self, target: RowTarget, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
-        self.target = target
+        self.target = target  # the SDK sets it, too, but only at its own constructor's end
         self._problem = ""
         super().__init__(target, stream_name, schema, key_properties)
 
@@ -152,14 +184,9 @@ class RowSink(BatchSink):
         """As in the SDK, compiled."""
         return RecordValidator(self.schema, self.stream_name) if self.validate_schema else None
 
-    @property
-    def _is_deletion(self) -> bool:
-        # The SDK takes it out of the record (Singer page 5.12).
-        return self.target.message["record"].get(DELETED_AT) is not None
-
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
         self._problem = ""
-        if self._validator:
+        if self._validator and self.target.message["record"].get(DELETED_AT) is None:
             try:
                 self._validator.validate(record)
             except InvalidRecord as error:
@@ -177,10 +204,22 @@ class RowSink(BatchSink):
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Add the record to the batch, or put it aside."""
-        row = Row(record, self.target.message)
-        if self._is_deletion:
-            self.target.skip_deletion(self.stream_name)
-        elif self._problem:
+        row = self.target.row(record)
+        if self._problem:
             self.target.reject(self.stream_name, row, Reject(self._problem))
         else:
             context["rows"].append(row)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Write the rows, after those of the sinks that they may refer to."""
+        for sink in self.target.sinks_of(self.after):
+            self.target.drain_one(sink)
+        self.write(context["rows"])
+
+    @abc.abstractmethod
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write a batch.
+
+        Raises:
+            ConnectorError: the run cannot go on.
+        """

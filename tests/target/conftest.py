@@ -9,5 +9,5 @@ from support import shared_sandbox
 
 @pytest.fixture
 def site(tmp_path):
-    """The sandbox's loyalty programme, as seeded."""
+    """The sandbox's loyalty programme, with a few members."""
     return Site(shared_sandbox(), tmp_path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import redirect_stdout
+import sqlite3
+from contextlib import closing, redirect_stdout
 
 import requests
 from support import target_config
@@ -44,13 +45,19 @@ def contact(number: int, **columns):
     }
 
 
-def schema(stream="contacts", columns=None, key=("contactid",)):
+def deletion(number, at="2026-03-01T00:00:00Z"):
+    """What tap-d365 sends for a contact that is gone: its key, and when it was seen to be gone."""
+    return {"contactid": guid(number), "_sdc_deleted_at": at}
+
+
+def schema(stream="contacts", columns=None, key=("contactid",), bookmark=None):
     properties = COLUMNS if columns is None else columns
     return {
         "type": "SCHEMA",
         "stream": stream,
         "schema": {"type": "object", "properties": properties},
         "key_properties": list(key),
+        **({"bookmark_properties": [bookmark]} if bookmark else {}),
     }
 
 
@@ -79,12 +86,25 @@ def load_rows(config, rows):
     return load(config, [schema(), *map(record, rows), state(len(rows))])
 
 
+def load_and_count(config, messages, stream="contacts"):
+    """Runs the target in this process; outcome, as the report names it -> how many rows of a stream had it."""
+    target = TargetAnnex(config=dict(config))
+    with redirect_stdout(io.StringIO()):
+        target.listen(io.StringIO(lines(messages)))
+    return {outcome.value: count for outcome, count in target.report(stream).counts.items()}
+
+
+def count_rows(config, rows):
+    """Contacts, as :func:`load_and_count` has them."""
+    return load_and_count(config, [schema(), *map(record, rows)])
+
+
 class Site:
     """The sandbox's loyalty programme, seen from outside."""
 
     def __init__(self, sandbox, directory):
         self.sandbox, self.directory = sandbox, directory
-        self.post("reset", {})
+        self.reset()
 
     def config(self, **more):
         return target_config(self.sandbox, self.directory, **more)
@@ -93,6 +113,19 @@ class Site:
         url = f"{self.sandbox.info['url']}/_sandbox/{control}"
         response = requests.post(url, json=body, verify=self.sandbox.info["ca_bundle"], timeout=10)
         response.raise_for_status()
+
+    def reset(self):
+        """A site with a few members. The organisation stays as it is: to seed it takes most of a reset's time."""
+        control = self.sandbox.control
+        for each in (control.clock, control.limits, self.sandbox.site):
+            each.reset()
+        for each in (control.faults, control.log):
+            each.clear()
+        self.sandbox.site.put_members([{"id": f"A{number}", "email": f"a{number}@example.net"} for number in range(3)])
+
+    def seed(self):
+        """Both services as seeded."""
+        self.post("reset", {})
 
     def fault(self, **settings):
         self.post("faults", settings)
@@ -113,6 +146,30 @@ class Site:
     def writes(self):
         """POST /users and PATCH: what changes a member."""
         return [each for each in self.log() if each[0] == "PATCH" or each[:2] == ("POST", "/users")]
+
+    def ledger(self):
+        """The ledger's rows: key -> (target, state)."""
+        with closing(sqlite3.connect(self.directory / "ledger.db")) as database:
+            return {key: rest for key, *rest in database.execute("SELECT key, target, state FROM annex_d365_rows")}
+
+    def age_ledger(self, seconds):
+        """Make all that the ledger knows older."""
+        with closing(sqlite3.connect(self.directory / "ledger.db")) as database, database:
+            database.execute("UPDATE annex_d365_rows SET at = at - ?", (seconds,))
+
+    def lose_ledger(self):
+        for path in self.directory.glob("ledger.db*"):
+            path.unlink()
+
+    def merge(self, primary, secondary):
+        """As the service's own page does."""
+        who = {"primaryUID": primary, "secondaryUID": secondary, "mergedBy": "clerk@example.org"}
+        self.sandbox.site.merges.merge(who)
+
+    def postings(self, member_id):
+        """A member's activities, oldest first: (order, credit, debit)."""
+        entries = self.sandbox.site.activities.entries(member_id, newest_first=False)
+        return [(each["orderId"], each["credit"], each["debit"]) for each in entries]
 
     def forget_log(self):
         self.post("log", {})

@@ -41,12 +41,12 @@ def test_the_report_counts(site, caplog):
         contact(4),
         contact(5, emailaddress1=None),
     ]
-    target = TargetAnnex(config=site.config(enrol="flagged"))
+    target = TargetAnnex(config=site.config(enrol="flagged", skip_unchanged="read"))
     target.listen(io.StringIO(lines([schema(), *map(record, rows)])))
     target.log_report()
     rejects = site.directory / "rejects.singer"
     assert (
-        f"contacts: 1 created, 1 updated, 1 unchanged, 1 skipped (not enrolled), 1 rejected (see {rejects})"
+        f"contacts: 1 created, 1 updated, 1 unchanged, 0 deleted, 1 skipped (not enrolled), 1 rejected (see {rejects})"
         in caplog.text
     )
     assert "Annex Cloud: " in caplog.text
@@ -57,7 +57,7 @@ def test_a_stream_without_rows_is_reported_too(site, caplog):
     target = TargetAnnex(config=site.config())
     target.listen(io.StringIO(lines([schema()])))
     target.log_report()
-    assert "contacts: 0 created, 0 updated, 0 unchanged, 0 skipped, 0 rejected" in caplog.text
+    assert "contacts: 0 created, 0 updated, 0 unchanged, 0 deleted, 0 skipped, 0 rejected" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_empty_opt_in_is_no_opinion(site):
     site.put(id="M1", email="person.1@example.org")
     streams = {"contacts": {"clear_nulls": True, "fields": {"email": "emailaddress1", "optInStatus": "optedin"}}}
     load_rows(site.config(streams=streams), [contact(1, cr0dd_loyaltyid="M1", optedin=None)])
-    assert site.writes() == []
+    assert site.member("M1")["optInStatus"] == "YES"
 
 
 def test_opting_out_is_passed_on(site):
@@ -155,7 +155,7 @@ def test_a_second_run_writes_nothing(site, envelope, numbers):
         contact(3, firstname=None),
     ]
     load_rows(config, rows)
-    assert len(site.writes()) == 3
+    assert len([status for *_, status in site.writes() if status != 404]) == 3
     site.forget_log()
     load_rows(config, rows)
     assert site.writes() == []
@@ -183,7 +183,8 @@ def test_an_empty_column_empties_a_field_only_when_told(site, clear_nulls, phone
 def test_off_writes_unread(site):
     site.put(id="M1", email="person.1@example.org", firstName="Old")
     load_rows(site.config(skip_unchanged="off"), [contact(1, cr0dd_loyaltyid="M1"), contact(2, cr0dd_loyaltyid="M2")])
-    assert sorted(each[:2] for each in site.log()) == [("PATCH", "/users/M1"), ("PATCH", "/users/M2")]
+    asked = sorted(each[:2] for each in site.log())
+    assert asked == [("GET", "/mergeuser/M2"), ("PATCH", "/users/M1"), ("PATCH", "/users/M2")]
     assert site.member("M1")["firstName"] == "Ana"
     assert site.member("M2") is None
 
@@ -255,13 +256,12 @@ def test_a_row_whose_member_another_row_has_is_rejected_again(site):
     site.forget_log()
     load(config, rejects)
     assert site.log() == []
-    assert site.reasons()[1:] == [
-        "another row has this member; mend the duplicate at its source, which then sends this row again"
-    ]
+    assert site.reasons()[1:] == [f"rows {guid(1)} and {guid(2)} are the same member; only the former is written"]
     assert site.rejects()[-1]["reject"]["code"] == "LINKED"
 
 
 def test_the_rejects_of_a_run_write_nothing_when_they_are_piped_in_again(site):
+    site.seed()
     messages = run_tap(tap_config(site.sandbox))
     config = site.config(enrol="all", max_reject_percent=100)
     load(config, [each for each in messages if each.get("stream", "contacts") == "contacts"])
@@ -318,10 +318,12 @@ def test_ids_and_addresses_that_the_service_refuses_are_alone(site):
     assert states == [{"at": 1}]
     assert site.member("N99")["firstName"] == "Ana"
     assert sorted(site.reasons()) == [
-        *["Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address."] * 3,
+        *["Annex Cloud refused POST /users: a field is missing or not valid (400 AC1007)."] * 2,
         *["This id cannot be part of an address."] * 4,
         *["This id is longer than 500 characters."] * 2,
     ]
+    # A slash is no fault in the body of a bulk call.
+    assert site.member("x/tiers")["firstName"] == "Ana"
 
 
 @pytest.mark.parametrize(
@@ -432,17 +434,19 @@ def test_a_run_does_not_feed_on_its_own_rejects(site):
         target.listen(stream)
 
 
-def test_deletions_change_nothing(site, caplog):
+def test_a_deletion_of_a_row_that_was_never_linked_changes_nothing(site, caplog):
+    caplog.set_level("INFO")
     site.put(id="M1", email="person.1@example.org", firstName="Old")
     deleted = {"contactid": guid(1), "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
     also = contact(2, _sdc_deleted_at="2026-01-01T00:00:00Z", cr0dd_loyaltyid="M1")
     before = site.ids()
-    states = load_rows(site.config(enrol="all"), [deleted, also])
+    target = TargetAnnex(config=site.config(enrol="all"))
+    target.listen(io.StringIO(lines([schema(), record(deleted), record(also)])))
+    target.log_report()
     assert site.log() == []
     assert site.ids() == before
     assert site.rejects() == []
-    assert states[-1] == {"at": 2}
-    assert caplog.text.count("deleted at the source are skipped") == 1
+    assert "0 deleted, 2 skipped (deleted at the source), 0 rejected" in caplog.text
 
 
 def test_extended_attributes(site):

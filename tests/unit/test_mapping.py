@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,17 +13,30 @@ from hypothesis import strategies as st
 
 from annex_d365.annexcloud.members import Member
 from annex_d365.errors import RowError, SettingError
-from annex_d365.singer.rows import shown
-from target_annex.mapping import member_mapping, object_of
-from target_annex.members import Links
+from annex_d365.ledger import Ledger
+from annex_d365.singer.rows import Row, shown
+from target_annex.identity import Identity
+from target_annex.mapping import member_mapping, object_of, row_key
 from target_annex.presets import PRESETS
 from target_annex.report import Outcome, Report
 from target_annex.settings import MemberRules
+from target_annex.tasks import Task
 
 COLUMNS = ("contactid", "cr0dd_loyaltyid", "emailaddress1", "firstname", "birthdate", "flag", "statecode")
 RULES = MemberRules(
-    enrol="flagged", member_id_column="cr0dd_loyaltyid", enrol_flag_column="flag", reopt_in=False, read_first=True
+    enrol="flagged",
+    member_id_column="cr0dd_loyaltyid",
+    enrol_flag_column="flag",
+    reopt_in=False,
+    skip_unchanged="ledger",
+    on_contact_delete="opt_out",
+    delete_requested_by="",
 )
+
+
+def row(record, *, deleted=False, at=None):
+    reject = {"reject": {"at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}} if at else {}
+    return Row(record, {"type": "RECORD", **reject}, deleted=deleted)
 
 
 def mapping(entry=None, *, columns=COLUMNS, rules=RULES, stream="contacts"):
@@ -33,15 +46,17 @@ def mapping(entry=None, *, columns=COLUMNS, rules=RULES, stream="contacts"):
 
 def test_the_preset_for_contacts_of_tap_d365():
     contact = mapping().contact(
-        {
-            "contactid": "c1",
-            "cr0dd_loyaltyid": 17,
-            "emailaddress1": " ana@example.org ",
-            "firstname": None,
-            "birthdate": "1990-02-28T00:00:00Z",
-            "flag": "Yes",
-            "statecode": Decimal(1),
-        }
+        row(
+            {
+                "contactid": "c1",
+                "cr0dd_loyaltyid": 17,
+                "emailaddress1": " ana@example.org ",
+                "firstname": None,
+                "birthdate": "1990-02-28T00:00:00Z",
+                "flag": "Yes",
+                "statecode": Decimal(1),
+            }
+        )
     )
     assert (contact.key, contact.member_id, contact.email) == ("c1", "17", "ana@example.org")
     assert contact.fields == {"email": "ana@example.org", "firstName": "", "birthDate": "1990-02-28"}
@@ -51,14 +66,14 @@ def test_the_preset_for_contacts_of_tap_d365():
 
 def test_fields_replace_the_preset():
     contact = mapping({"fields": {"id": "emailaddress1", "lastName": "firstname"}}).contact(
-        {"contactid": "c1", "cr0dd_loyaltyid": "M1", "emailaddress1": "ana@example.org", "firstname": "Ana"}
+        row({"contactid": "c1", "cr0dd_loyaltyid": "M1", "emailaddress1": "ana@example.org", "firstname": "Ana"})
     )
     assert contact.member_id == "ana@example.org"
     assert contact.fields == {"lastName": "Ana"}
 
 
 def test_a_column_that_a_record_lacks_says_nothing():
-    contact = mapping().contact({"contactid": "c1", "emailaddress1": "ana@example.org"})
+    contact = mapping().contact(row({"contactid": "c1", "emailaddress1": "ana@example.org"}))
     assert contact.fields == {"email": "ana@example.org"}
     assert not contact.wants_enrolment
     assert not contact.inactive
@@ -67,7 +82,7 @@ def test_a_column_that_a_record_lacks_says_nothing():
 @pytest.mark.parametrize(("column", "value"), [("birthdate", "marker"), ("flag", "marker"), ("firstname", ["marker"])])
 def test_a_value_that_does_not_suit_rejects_the_row_without_being_told(column, value):
     with pytest.raises(RowError, match=f"column `{column}` is ") as error:
-        mapping().contact({"contactid": "c1", column: value})
+        mapping().contact(row({"contactid": "c1", column: value}))
     assert "marker" not in str(error.value)
 
 
@@ -79,15 +94,37 @@ def test_a_value_that_does_not_suit_rejects_the_row_without_being_told(column, v
 )
 def test_any_record_is_mapped_or_rejected(record):
     try:
-        contact = mapping().contact(record)
+        contact = mapping().contact(row(record))
     except RowError:
         return
     assert all(isinstance(value, str) and value == value.strip() for value in contact.fields.values())
     assert set(contact.fields) <= {"email", "firstName", "birthDate"}
 
 
+def test_a_row_that_was_deleted_says_only_its_key():
+    contact = mapping().contact(row({"contactid": "c1", "cr0dd_loyaltyid": "M1", "birthdate": "marker"}, deleted=True))
+    assert (contact.key, contact.member_id, contact.fields, contact.departed) == ("c1", "", {}, True)
+
+
+@pytest.mark.parametrize(("merged", "departed"), [(True, True), ("true", True), (False, False), (None, False)])
+def test_a_contact_that_was_merged_has_departed(merged, departed):
+    assert mapping().contact(row({"contactid": "c1", "merged": merged})).departed is departed
+
+
+@given(st.lists(st.tuples(st.text('ab[,"\\', min_size=1), st.text('ab[,"\\', min_size=1)), min_size=2, unique=True))
+def test_keys_of_several_columns_are_kept_apart(pairs):
+    keys = {row_key(("a", "b"), {"a": one, "b": other}) for one, other in pairs}
+    assert len(keys) == len(pairs)
+
+
+def test_an_empty_part_of_a_key_rejects_the_row():
+    with pytest.raises(RowError, match="key column `b` is empty"):
+        row_key(("a", "b"), {"a": "x", "b": " "})
+
+
 def test_nothing_personal_in_a_contacts_repr():
-    contact = mapping().contact({"contactid": "c1", "cr0dd_loyaltyid": "marker", "emailaddress1": "marker@example.org"})
+    record = {"contactid": "c1", "cr0dd_loyaltyid": "marker", "emailaddress1": "marker@example.org"}
+    contact = mapping().contact(row(record))
     assert "marker" not in repr(contact)
 
 
@@ -125,27 +162,6 @@ def test_guids_are_named_in_messages_other_keys_are_not():
     }
 
 
-def test_links():
-    links = Links()
-    links.link("M1", GUIDS[0], by_id=True)
-    links.link("M1", GUIDS[0], by_id=True)
-    links.link("m1", GUIDS[1], by_id=True)
-    links.link("Ana@example.org", GUIDS[0], by_id=False)
-    with pytest.raises(RowError, match=f"rows {GUIDS[0]} and {GUIDS[1]} are the same member") as error:
-        links.link("ana@example.org", GUIDS[1], by_id=False)
-    assert error.value.code == "LINKED"
-
-
-def test_a_link_by_id_outranks_one_by_address_and_no_other():
-    links = Links()
-    links.link("M1", GUIDS[0], by_id=False)
-    links.link("M1", GUIDS[1], by_id=True)
-    links.link("M1", GUIDS[1], by_id=False)
-    for by_id in (True, False):
-        with pytest.raises(RowError, match=f"rows {GUIDS[1]} and {GUIDS[0]} are the same member"):
-            links.link("M1", GUIDS[0], by_id=by_id)
-
-
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc)
 
 
@@ -159,22 +175,47 @@ NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc)
         ({}, True),
     ],
 )
-def test_a_member_is_newer_than_a_reject_unless_it_is_known_to_be_older(updated, newer):
-    with pytest.raises(RowError, match="has changed since") if newer else nullcontext():
-        Links().check_newer(Member("M1", updated), NOON)
+def test_a_member_is_newer_than_a_reject_unless_it_is_known_to_be_older(tmp_path, updated, newer):
+    class Members:
+        def get(self, member_id):
+            return Member(member_id, updated)
+
+    replayed = row({"contactid": "c1", "cr0dd_loyaltyid": "M1"}, at=NOON)
+    task = Task(replayed, mapping().contact(replayed))
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db", site="site", run="run")
+    with ThreadPoolExecutor(1) as executor:
+        book = ledger.book("members", "contacts")
+        Identity(Members(), book, executor, reads=False, wanted=lambda _: ()).find([task])
+    ledger.close()
+    assert (task.result is not None) is newer
+    assert not newer or "has changed since" in str(task.result.error)
 
 
 @pytest.mark.parametrize(
     ("counts", "sentence"),
     [
-        ({}, "s: 0 created, 0 updated, 0 unchanged, 0 skipped, 0 rejected"),
+        ({}, "s: 0 created, 0 updated, 0 unchanged, 0 deleted, 0 skipped, 0 rejected"),
         (
-            dict(zip(Outcome, (40, 210, 730, 12, 0, 8), strict=True)),
-            "s: 40 created, 210 updated, 730 unchanged, 12 skipped (not enrolled), 8 rejected (see r)",
+            {
+                Outcome.CREATED: 40,
+                Outcome.UPDATED: 210,
+                Outcome.UNCHANGED: 730,
+                Outcome.DELETED: 3,
+                Outcome.OPTED_OUT: 4,
+                Outcome.NOT_ENROLLED: 12,
+                Outcome.REJECTED: 8,
+            },
+            (
+                "s: 40 created, 210 updated, 730 unchanged, 3 deleted, 4 opted out, 12 skipped (not enrolled), "
+                "8 rejected (see r)"
+            ),
         ),
         (
-            {Outcome.NOT_ENROLLED: 2, Outcome.DELETED: 1},
-            "s: 0 created, 0 updated, 0 unchanged, 3 skipped (2 not enrolled, 1 deleted at the source), 0 rejected",
+            {Outcome.NOT_ENROLLED: 2, Outcome.LEFT: 1, Outcome.MERGED: 3, Outcome.ERASED: 4},
+            (
+                "s: 0 created, 0 updated, 0 unchanged, 0 deleted, 10 skipped (2 not enrolled, 4 erased earlier, "
+                "1 deleted at the source, 3 merged into another row), 0 rejected"
+            ),
         ),
     ],
 )

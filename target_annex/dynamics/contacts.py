@@ -1,0 +1,143 @@
+"""Whose contact a row is: by ledger, loyalty id or e-mail address, and whether another row has that contact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from annex_d365.dataverse.client import Dataverse, Row
+from annex_d365.dataverse.query import Query
+from annex_d365.dataverse.writes import Guid, TableDefinition, guid_for
+from annex_d365.dataverse.writes.addresses import literal
+from annex_d365.errors import RowError
+from annex_d365.ledger import Book, Claim
+from target_annex.dynamics.current import PER_QUERY
+from target_annex.dynamics.mapping import GUID, RowMapping
+from target_annex.dynamics.tasks import Task
+from target_annex.work import chunks, in_parallel
+
+TABLE, TABLES = "contact", "contacts"
+EMAIL = "emailaddress1"
+#: The contact was merged into another one, and is what is left of it.
+MERGED = "merged"
+
+
+class Contacts:
+    """Finds contacts and keeps rows apart.
+
+    Args:
+        dataverse: the organisation.
+        definition: of the table of contacts.
+        stream: that the rows come by.
+        book: of the stream.
+        executor: sends requests in parallel.
+        id_column: column with the loyalty id.
+    """
+
+    def __init__(
+        self,
+        dataverse: Dataverse,
+        definition: TableDefinition,
+        stream: str,
+        book: Book,
+        executor: Executor,
+        *,
+        id_column: str,
+    ) -> None:
+        self._dataverse, self._definition, self._stream = dataverse, definition, stream
+        self._book, self._executor = book, executor
+        self._matches = [name for name in (id_column, EMAIL) if name in definition.columns]
+        self._id_column = id_column
+
+    def find(self, tasks: Sequence[Task]) -> None:
+        """Set the contact of each row, if there is one, or its result. The ledger knows the contact of a row best."""
+        for task in tasks:
+            if task.linked and task.entry and GUID.fullmatch(task.entry.target):
+                task.target = Guid(task.entry.target)
+        for column in self._matches:
+            asking = [task for task in tasks if not task.target and not task.result and self._value(task, column)]
+            found = self._by_value(column, asking)
+            for task in asking:
+                self._match(task, column, found.get(self._value(task, column), []))
+
+    def name_new(self, tasks: Sequence[Task]) -> None:
+        """Set the GUID of each contact to come; rows that are the same person get the same one."""
+        taken: dict[tuple[str, str], Guid] = {}
+        for task in tasks:
+            names = [(column, value) for column in self._matches if (value := self._value(task, column))]
+            target = next((taken[name] for name in names if name in taken), Guid(guid_for(self._stream, task.key)))
+            taken.update(dict.fromkeys(names, target))
+            task.target, task.new = target, True
+            task.by_id = bool(self._value(task, self._id_column))
+
+    def claim(self, tasks: Sequence[Task]) -> dict[int, str]:
+        """Claim contacts for rows. One that is found by its loyalty id goes first; else the first row wins.
+
+        Returns:
+            Of the rows that another row keeps from their contact, by ``id()``: that row's key.
+        """
+        ordered = sorted(tasks, key=lambda task: not task.by_id)
+        holders = self._book.claim([Claim(task.key, task.address, task.by_id) for task in ordered])
+        return {id(task): holder for task in tasks if (holder := holders[task.address]) != task.key}
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let rows give up the contacts that they hold."""
+        self._book.release(keys)
+
+    def _value(self, task: Task, column: str) -> str:
+        members = task.values.get(column, {})
+        return _folded(column, members.get(column))
+
+    def _by_value(self, column: str, tasks: Sequence[Task]) -> dict[str, list[Row]]:
+        columns = (self._definition.primary_id, *self._matches, MERGED)
+        select = [name for name in columns if name in self._definition.columns]
+        values = dict.fromkeys(_stripped(task.values[column][column]) for task in tasks)
+
+        def read(part: Sequence[Any]) -> list[Row]:
+            condition = " or ".join(f"{column} eq {literal(value)}" for value in part)
+            return list(self._dataverse.rows(Query(self._definition.entity_set, select, condition)))
+
+        found: dict[str, list[Row]] = {}
+        for answer in in_parallel(self._executor, read, chunks(list(values), PER_QUERY)):
+            if isinstance(answer, RowError):
+                raise answer
+            for row in answer:
+                if not row.get(MERGED):
+                    found.setdefault(_folded(column, row[column]), []).append(row)
+        return found
+
+    def _match(self, task: Task, column: str, candidates: Sequence[Row]) -> None:
+        ids = sorted({str(row[self._definition.primary_id]) for row in candidates})
+        if len(ids) > 1:
+            task.reject(RowError(f"several contacts have this {self._called(column)}: {', '.join(ids)}"))
+        elif ids and self._belongs_to_another(task, candidates[0]):
+            task.reject(RowError(f"contact {ids[0]} has this e-mail address, but another loyalty id"))
+        elif ids:
+            task.target, task.by_id = Guid(ids[0]), column == self._id_column
+
+    def _belongs_to_another(self, task: Task, row: Mapping[str, Any]) -> bool:
+        own, other = self._value(task, self._id_column), _folded(self._id_column, row.get(self._id_column))
+        return bool(own and other and own != other)
+
+    def _called(self, column: str) -> str:
+        return "loyalty id" if column == self._id_column else "e-mail address"
+
+
+def needs_finding(mapping: RowMapping, id_column: str) -> bool:
+    """Whether rows become contacts that their key does not tell for sure.
+
+    An alternate key on the loyalty id or the address does not tell: a contact that lacks it is to be found, too.
+    """
+    address = mapping.address
+    return mapping.definition.logical_name == TABLE and (not address or bool({id_column, EMAIL} & set(address)))
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _folded(column: str, value: Any) -> str:
+    """A value as it is compared: member ids to the letter (Annex page 5.2), addresses without case."""
+    folded = "" if value is None else str(value).strip()
+    return folded.casefold() if column == EMAIL else folded

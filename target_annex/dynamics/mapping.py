@@ -1,0 +1,167 @@
+"""Values of a stream to values of a table, and keys of a stream to rows of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from annex_d365.annexcloud.fields import plain
+from annex_d365.dataverse.writes import (
+    ColumnDefinition,
+    Guid,
+    Key,
+    Kind,
+    Reference,
+    TableDefinition,
+    alternate_key,
+    encode,
+    guid_for,
+    reference,
+)
+from annex_d365.dataverse.writes.addresses import literal
+from annex_d365.dataverse.writes.values import TooLong
+from annex_d365.errors import RowError
+from annex_d365.singer.rows import Row
+from target_annex.mapping import cell, row_key
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Values of columns without one.
+EMPTY: tuple[Any, ...] = (None, "", [])
+
+#: What is sent for one column: members of the body.
+Members = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the table, and where its value comes from.
+
+    Attributes:
+        column: of the table.
+        source: column of the stream.
+        table_source: column of the stream that names the table of a lookup; empty if none does.
+        target: of a lookup by an alternate key, the table that it leads to.
+        target_key: that key's column.
+    """
+
+    column: ColumnDefinition
+    source: str
+    table_source: str = ""
+    target: TableDefinition | None = None
+    target_key: str = ""
+
+    def encode(self, definition: TableDefinition, record: Mapping[str, Any], too_long: TooLong) -> Members:
+        """The value that a record has for it, as members of the body.
+
+        Raises:
+            RowError: it does not suit the column.
+        """
+        name, value = self.column.name, record[self.source]
+        try:
+            if value in EMPTY:
+                return encode(definition, name, None)
+            if self.target:
+                key = alternate_key(self.target, {self.target_key: value})
+                return reference(definition, name, Reference(key, self.target.logical_name))
+            if self.table_source:
+                return reference(definition, name, Reference(Guid(guid(value)), record.get(self.table_source) or ""))
+            return encode(definition, name, value, too_long=too_long)
+        except ValueError as error:
+            raise RowError(f"column `{self.source}` cannot be written: {error}") from None
+
+
+@dataclass(frozen=True)
+class RowMapping:
+    """How rows of one stream become rows of a table.
+
+    Attributes:
+        stream: its name.
+        definition: of the table.
+        mode: what is done to the rows of the table.
+        key: columns of the stream that tell its rows apart.
+        fields: what is written.
+        address: columns of the table that stand for ``key`` there, with the column of the stream that each comes from:
+            its primary key, the columns of an alternate key, or none.
+        clear_nulls: whether an empty column empties the table's.
+        too_long: what becomes of texts that are longer than their column.
+    """
+
+    stream: str
+    definition: TableDefinition
+    mode: Kind
+    key: Sequence[str]
+    fields: Sequence[Field]
+    address: Mapping[str, str]
+    clear_nulls: bool
+    too_long: TooLong
+
+    def row_key(self, row: Row) -> str:
+        """The row's key as one text.
+
+        Raises:
+            RowError: a part of it is empty.
+        """
+        return row_key(self.key, row.record)
+
+    def target(self, row: Row) -> Key:
+        """The row of the table: by its GUID, by an alternate key, or by a GUID that is always the same for a key.
+
+        Raises:
+            RowError: a part of the key is empty, or does not suit its column.
+        """
+        key = self.row_key(row)
+        if not self.address:
+            return Guid(guid_for(self.stream, key))
+        if self.definition.primary_id in self.address:
+            return Guid(cell(guid, self.address[self.definition.primary_id], row.record))
+        try:
+            return alternate_key(
+                self.definition, {column: row.record[source] for column, source in self.address.items()}
+            )
+        except ValueError as error:
+            raise RowError(f"key column `{', '.join(self.address.values())}` {error}") from None
+
+    def values(self, row: Row) -> dict[str, Members]:
+        """What a row says, by column of the table. An empty column says nothing, unless `clear_nulls`.
+
+        Raises:
+            RowError: a value does not suit its column, which is named.
+        """
+        record = row.record
+        return {
+            each.column.name: each.encode(self.definition, record, self.too_long)
+            for each in self.fields
+            if each.source in record and (self.clear_nulls or record[each.source] not in EMPTY)
+        }
+
+
+def guid(value: Any) -> str:
+    """A GUID in lower case, as the service writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = plain(value).strip("{}")
+    if not GUID.fullmatch(text):
+        raise ValueError("is not a GUID")
+    return text.lower()
+
+
+def address_text(key: Key) -> str:
+    """What is the same for two keys of the same row: the service compares texts without case (Dataverse page 2.2)."""
+    if isinstance(key, Guid):
+        return key.value
+    return msgspec.json.encode(sorted((name, _comparable(value)) for name, value in key.values.items())).decode()
+
+
+def _comparable(value: Any) -> str:
+    """The same for a key's value and for that value in a row."""
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return f"{Decimal(value).normalize():f}"
+    return (value if isinstance(value, str) else literal(value)).casefold()

@@ -1,0 +1,126 @@
+"""A row on its way into a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from annex_d365.dataverse.writes import Guid, Key
+from annex_d365.errors import RowError
+from annex_d365.ledger import Entry, State, changed, digest, merged
+from annex_d365.singer.rejects import LINKED
+from annex_d365.singer.rows import Row, shown
+from target_annex.dynamics.mapping import Members, address_text
+from target_annex.report import Outcome, Result
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: A row that was linked once goes on to be, also after it was deleted and restored.
+_LINKS = frozenset({State.SETTLED, State.DELETED, State.ERASED})
+
+
+@dataclass
+class Task:
+    """One row, what is known of it, and what became of it.
+
+    Attributes:
+        row: as it came.
+        key: of the row at its source.
+        values: what it says, by column of the table.
+        target: the row of the table; None while it is looked for, or if there is none yet.
+        entry: what the ledger knows.
+        current: what the row of the table holds, where it was read.
+        read: whether it was: `current` is None then if there is no such row.
+        by_id: the target was found by an id, which outranks a match by other means.
+        new: the target is to be created.
+        there: creating it has shown that it is there.
+        turns: how often it was tried.
+        result: once it is done.
+        remember: what the ledger shall know of it from now on, or None to leave that as it is.
+    """
+
+    row: Row
+    key: str
+    values: Mapping[str, Members] = field(repr=False)
+    target: Key | None = None
+    entry: Entry | None = None
+    current: Mapping[str, Any] | None = field(default=None, repr=False)
+    read: bool = False
+    by_id: bool = True
+    new: bool = False
+    there: bool = False
+    turns: int = 0
+    result: Result | None = None
+    remember: Entry | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> str:
+        """The target as a text."""
+        return address_text(self.target) if self.target else ""
+
+    @property
+    def linked(self) -> bool:
+        """Whether the ledger has this target for the row."""
+        entry = self.entry
+        return entry is not None and entry.state in _LINKS and (self.target is None or entry.target == self.address)
+
+    @property
+    def settled(self) -> bool:
+        """Whether what the ledger has was written, and nothing has happened to it since."""
+        return self.linked and self.entry is not None and self.entry.state is State.SETTLED
+
+    @property
+    def erased(self) -> bool:
+        """Whether the ledger knows that the target was removed."""
+        return self.linked and self.entry is not None and self.entry.state is State.ERASED
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The values as texts, for digests."""
+        return {name: _encoder.encode(members).decode() for name, members in self.values.items()}
+
+    def unwritten(self) -> dict[str, Members]:
+        """The values that are not the ones last written."""
+        assert self.entry
+        return {name: self.values[name] for name in changed(self.texts, self.entry.digests)}
+
+    def done(self, outcome: Outcome, *, written: bool = True, target_id: str = "") -> None:
+        """The target is as the row says; ``written`` says whether that is known of its values."""
+        if target_id and self.target is None:
+            self.target = Guid(target_id)
+        self.result = Result(outcome)
+        if (
+            outcome is Outcome.UNCHANGED
+            and self.settled
+            and self.row.version == (self.entry and self.entry.version) != ""
+        ):
+            return
+        old = self.entry.digests if self.entry and self.linked else b""
+        self.remember = self._entry(State.SETTLED, merged(old, digest(self.texts)) if written else old)
+
+    def end(self, outcome: Outcome, state: State | None = None) -> None:
+        """Nothing more is to be done; ``state`` is for the ledger."""
+        self.result = Result(outcome)
+        if state:
+            self.remember = self._entry(state, self.entry.digests if self.entry else b"")
+
+    def reject(self, error: RowError) -> None:
+        """The row cannot be written."""
+        self.result = Result(Outcome.REJECTED, error)
+
+    def lose(self, holder: str) -> None:
+        """Another row has the target."""
+        self.reject(
+            RowError(
+                f"rows {shown(holder)} and {shown(self.key)} are the same contact; only the former is written",
+                code=LINKED,
+            )
+        )
+        self.remember = self._entry(State.RIVAL, b"")
+
+    def _entry(self, state: State, digests: bytes) -> Entry:
+        target = self.address or (self.entry.target if self.entry else "")
+        return Entry(self.key, target, state, digests, version=self.row.version)

@@ -1,0 +1,127 @@
+"""A row on its way to becoming a member."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from annex_d365.annexcloud.members import Member
+from annex_d365.errors import RowError
+from annex_d365.ledger import Entry, State, changed, digest, fold, merged, value_digest
+from annex_d365.singer.rows import Row, shown
+from target_annex.mapping import Contact
+from target_annex.report import Outcome, Result
+
+#: The code of rows that were rejected because another row has their member.
+LINKED = "LINKED"
+
+EMAIL = "email"
+
+#: In the ledger beside the fields: the member id that the row named.
+_ID = "id"
+
+#: A row that was linked once goes on to be, also after it was deleted and restored.
+_LINKS = frozenset({State.SETTLED, State.DELETED, State.MERGED, State.ERASED})
+
+
+def graves_of(email: str) -> set[str]:
+    """Where in the ledger an erased e-mail address stands, if it does: in its own letters or in small ones."""
+    return {_grave(value_digest(EMAIL, digest({EMAIL: each}))) for each in (email, email.casefold()) if each}
+
+
+def _grave(address: str) -> str:
+    return f"email:{address}"
+
+
+@dataclass
+class Task:
+    """One row, what is known of it, and what became of it.
+
+    Attributes:
+        row: as it came.
+        contact: what it says.
+        entry: what the ledger knows of it.
+        member: that it is about, as far as is known; without fields when unread.
+        guessed: whether the member's id is the row's e-mail address, for want of a better one.
+        gone: the member that it was linked to has vanished.
+        created: by us, in a request whose reply got lost.
+        turns: how often it was tried.
+        result: once it is done.
+        remember: what the ledger shall know of it from now on, or None to leave that as it is.
+    """
+
+    row: Row
+    contact: Contact
+    entry: Entry | None = None
+    member: Member | None = None
+    guessed: bool = False
+    gone: bool = False
+    created: bool = False
+    turns: int = 0
+    result: Result | None = None
+    remember: Entry | None = field(default=None, repr=False)
+
+    @property
+    def link(self) -> str:
+        """The member id that the ledger has for the row; empty if none, or if the row names another one by now."""
+        entry, member_id = self.entry, self.contact.member_id
+        if entry is None or entry.state not in _LINKS:
+            return ""
+        if not member_id or fold(member_id) == fold(entry.target) or not changed({_ID: member_id}, entry.digests):
+            return entry.target
+        return ""
+
+    @property
+    def held(self) -> bool:
+        """Whether the row had its member before this batch."""
+        return self.entry is not None and self.entry.state is State.SETTLED
+
+    def done(self, outcome: Outcome, fields: Mapping[str, str], *, opt_in_withheld: bool = False) -> None:
+        """The member has these fields now."""
+        assert self.member
+        if self.created and outcome in {Outcome.UPDATED, Outcome.UNCHANGED}:
+            outcome = Outcome.CREATED
+        self.result = Result(outcome, opt_in_withheld=opt_in_withheld)
+        if outcome is Outcome.UNCHANGED and self.held and self.row.version == (self.entry and self.entry.version) != "":
+            return
+        old = self.entry.digests if self.entry and fold(self.entry.target) == fold(self.member.id) else b""
+        new = digest({**fields, _ID: self.contact.member_id})
+        self.remember = self._entry(self.member.id, State.SETTLED, merged(old, new))
+
+    def end(self, outcome: Outcome, state: State | None = None, fields: Mapping[str, str] | None = None) -> None:
+        """Nothing more is to be done; ``state`` is for the ledger, ``fields`` were written."""
+        self.result = Result(outcome)
+        if state:
+            target = self.entry.target if self.entry else ""
+            digests = self.entry.digests if self.entry else b""
+            self.remember = self._entry(target, state, merged(digests, digest(fields)) if fields else digests)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What the ledger shall keep. An erased address has a tombstone, too: it might come by another row."""
+        if self.remember is None:
+            return []
+        address = value_digest(EMAIL, self.remember.digests) if self.remember.state is State.ERASED else ""
+        if not address:
+            return [self.remember]
+        return [self.remember, replace(self.remember, key=_grave(address), target=_grave(address), digests=b"")]
+
+    def reject(self, error: RowError) -> None:
+        """The row cannot be written."""
+        self.result = Result(Outcome.REJECTED, error)
+
+    def lose(self, target: str, holder: str) -> None:
+        """Another row has the member."""
+        self.reject(
+            RowError(
+                f"rows {shown(holder)} and {shown(self.contact.key)} are the same member; only the former is written",
+                code=LINKED,
+            )
+        )
+        self.remember = self._entry(target, State.RIVAL, b"")
+
+    def _entry(self, target: str, state: State, digests: bytes) -> Entry:
+        # How long somebody has been erased counts from the first time.
+        erased = state is State.ERASED and self.entry is not None and self.entry.state is State.ERASED
+        at = self.entry.at if erased and self.entry else 0.0
+        return Entry(self.contact.key, target, state, digests, version=self.row.version, at=at)

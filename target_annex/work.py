@@ -1,0 +1,54 @@
+"""How batches are worked on: in rounds, in chunks, in parallel; a row's error stays with its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, wait
+from typing import TypeVar
+
+from annex_d365.errors import RowError
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+
+def attempt(work: Callable[[Question], Answer], question: Question) -> Answer | RowError:
+    """The answer, or the error that stops only this row."""
+    try:
+        return work(question)
+    except RowError as error:
+        return error
+
+
+def in_parallel(
+    executor: Executor, work: Callable[[Question], Answer], questions: Iterable[Question]
+) -> list[Answer | RowError]:
+    """Answers in the order of ``questions``. Any other error than a row's stops what has not begun, and is raised."""
+    futures = [executor.submit(attempt, work, question) for question in questions]
+    for future in wait(futures, return_when=FIRST_EXCEPTION).not_done:
+        future.cancel()
+    wait(futures)
+    for future in futures:
+        if not future.cancelled() and (failure := future.exception()):
+            raise failure
+    return [future.result() for future in futures]
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items in their order, at most ``size`` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def rounds(items: Iterable[Item], key: Callable[[Item], str]) -> list[list[Item]]:
+    """The items in their order, in rounds in which no key appears twice."""
+    result: list[list[Item]] = []
+    seen: dict[str, int] = {}
+    for item in items:
+        turn = seen.get(key(item), 0)
+        seen[key(item)] = turn + 1
+        if turn == len(result):
+            result.append([])
+        result[turn].append(item)
+    return result
