@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, NoReturn, Protocol
@@ -94,10 +94,12 @@ class _Call:
     headers: Mapping[str, str] | None
     body: bytes | None
     kind: str
+    most_tries: Mapping[int, int]
     tries: int = 0
     seconds: float = 0.0
     renewed: bool = False
-    started: float = field(default_factory=time.monotonic)
+    #: When it was sent first: to wait in line at the gate takes no patience.
+    started: float | None = None
 
     def attempt(self) -> Any:
         self.tries += 1
@@ -125,6 +127,7 @@ class _Call:
     def _exchange(self) -> requests.Response:
         with self.client.gate.pass_one():
             started = time.monotonic()
+            self.started = self.started or started
             response = self._send()
             self.seconds = time.monotonic() - started
             return response
@@ -164,7 +167,9 @@ class _Call:
     def give_up(self, retry: Exception) -> bool:
         assert isinstance(retry, _Retry)
         limit = MAX_TRIES_FIRST_CONTACT if retry.first_contact else MAX_TRIES
+        limit = min(limit, self.most_tries.get(retry.status, limit))
         throttled = retry.status in NOT_STARTED
+        assert self.started is not None
         late = time.monotonic() - self.started + retry.wait > PATIENCE_SECONDS
         return late or (self.tries >= limit and not throttled)
 
@@ -248,6 +253,7 @@ class Client:
         body: bytes | None = None,
         repeatable: bool | None = None,
         kind: str = "",
+        most_tries: Mapping[int, int] | None = None,
     ) -> Any:
         """Send one request until it is answered.
 
@@ -262,6 +268,8 @@ class Client:
             body: request body.
             repeatable: whether a second time changes nothing; by default true except for POST.
             kind: of requests that take about the same time; when these become slow, fewer are sent at once.
+            most_tries: how often it is sent at most, where that is less than usual, by the status of the last answer; 0
+                stands for none that could be read. Throttling is waited out in any case.
 
         Returns:
             What ``check`` made of the answer.
@@ -273,7 +281,8 @@ class Client:
             Closing: the client is closed, or this thread is one of the gate's workers, whose block has ended.
         """
         repeatable = method != "POST" if repeatable is None else repeatable
-        return _Call(self, method, url, auth, explain, check, repeatable, headers, body, kind).run()
+        tries = most_tries or {}
+        return _Call(self, method, url, auth, explain, check, repeatable, headers, body, kind, tries).run()
 
 
 def new_session(ca_bundle: str | None) -> requests.Session:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+from annex_d365.annexcloud.errors import not_found
 from annex_d365.annexcloud.fields import NO, OPT_IN
-from annex_d365.annexcloud.members import NOT_FOUND, Member
+from annex_d365.annexcloud.members import Member, Members
 from annex_d365.errors import RowError
-from annex_d365.ledger import Book, State, fold
+from annex_d365.ledger import Book, Entry, State, fold
+from target_annex.mapping import Contact
 from target_annex.report import Outcome
 from target_annex.settings import MemberRules
-from target_annex.tasks import Task
-from target_annex.work import in_parallel
+from target_annex.tasks import EMAIL, Task, digests_of, place_of
+from target_annex.work import answered, in_parallel
 from target_annex.writes import Writes
 
 _STAKES = frozenset({State.SETTLED, State.RIVAL})
@@ -22,54 +24,114 @@ class Departures:
     """Settles rows that were deleted at their source, or merged into others.
 
     Args:
+        members: of the site.
         writes: to the site.
+        stream: that the rows came by.
         book: of the stream.
         rules: the settings.
         executor: sends requests in parallel.
     """
 
-    def __init__(self, writes: Writes, book: Book, rules: MemberRules, executor: Executor) -> None:
-        self._writes, self._book, self._rules, self._executor = writes, book, rules, executor
+    def __init__(  # noqa: PLR0917 - each is of another type
+        self, members: Members, writes: Writes, stream: str, book: Book, rules: MemberRules, executor: Executor
+    ) -> None:
+        self._members, self._writes, self._stream = members, writes, stream
+        self._book, self._rules, self._executor = book, rules, executor
 
-    def settle(self, tasks: Sequence[Task]) -> None:
-        """Set the result of each row. Only the ledger knows the member of a row that is gone."""
-        linked = [task for task in tasks if task.entry and task.held]
-        stakes = self._book.by_target({task.entry.target for task in linked if task.entry})
-        leaving = []
+    def settle(self, tasks: Sequence[Task], staying: Sequence[Contact]) -> None:
+        """Set the result of each row. Only the ledger knows the member of a row that is gone.
+
+        Args:
+            tasks: of rows that leave.
+            staying: what the other rows say that come at the same time; they may be about the same members.
+        """
+        leaving = self._last_ones(tasks, _Staying(staying))
         for task in tasks:
-            outcome, state = (Outcome.LEFT, State.DELETED) if task.row.deleted else (Outcome.MERGED, State.MERGED)
-            if task.entry and task.entry.state is State.ERASED:
-                task.end(outcome)
-                continue
-            shared = task.entry is not None and any(
-                other.key != task.contact.key and other.state in _STAKES
-                for other in stakes.get(fold(task.entry.target), ())
-            )
-            if task.row.deleted and task.held and not shared and self._rules.on_contact_delete != "ignore":
-                leaving.append(task)
-            else:
-                task.end(outcome, state)
-        if self._rules.on_contact_delete == "delete":
-            self._delete(leaving)
-        else:
-            self._opt_out(leaving)
+            if task not in leaving:
+                outcome, state = (Outcome.LEFT, State.DELETED) if task.row.deleted else (Outcome.MERGED, State.MERGED)
+                buried = task.entry is not None and task.entry.state is State.ERASED
+                task.end(outcome, None if buried else state)
+        for task in leaving:
+            task.member = Member(task.entry.target if task.entry else "")
+        depart = self._delete if self._rules.on_contact_delete == "delete" else self._opt_out
+        self._follow(depart(leaving), depart)
         self._book.release([task.contact.key for task in tasks if task.result and not task.result.error])
 
-    def _opt_out(self, tasks: Sequence[Task]) -> None:
-        fields = {OPT_IN: NO}
-        for task in tasks:
-            task.member = Member(task.entry.target if task.entry else "")
-        for task, error in self._writes.update([(task, fields) for task in tasks]):
+    def _last_ones(self, tasks: Sequence[Task], staying: _Staying) -> list[Task]:
+        """One row for each member with which nobody is left, and about which something is to be done."""
+        if self._rules.on_contact_delete == "ignore":
+            return []
+        linked = [task for task in tasks if task.entry and task.entry.target and task.entry.state in _STAKES]
+        stakes = self._book.by_target({task.entry.target for task in linked if task.entry})
+        gone = {(self._stream, task.contact.key) for task in tasks}
+        last: dict[str, Task] = {}
+        # The one that has the member goes before its rivals.
+        for task in sorted(linked, key=lambda each: not each.held):
+            assert task.entry
+            target = fold(task.entry.target)
+            others = any(
+                other.state in _STAKES and (other.stream, other.key) not in gone for other in stakes.get(target, ())
+            )
+            if task.row.deleted and not others and not staying.claims(task.entry):
+                last.setdefault(target, task)
+        return list(last.values())
+
+    def _opt_out(self, tasks: Sequence[Task]) -> list[Task]:
+        missing = []
+        for task, error in self._writes.update([(task, {OPT_IN: NO}) for task in tasks]):
             if error is None:
-                task.end(Outcome.OPTED_OUT, State.DELETED, fields)
-            elif error.status == NOT_FOUND:
-                task.end(Outcome.ERASED, State.ERASED)
+                # Should the row come back, the member may have opted in since.
+                task.end(Outcome.OPTED_OUT, State.DELETED, forget={OPT_IN})
+            elif not_found(error):
+                missing.append(task)
             else:
                 task.reject(error)
+        return missing
 
-    def _delete(self, tasks: Sequence[Task]) -> None:
-        for task, result in zip(tasks, in_parallel(self._executor, self._writes.delete, tasks), strict=True):
+    def _delete(self, tasks: Sequence[Task]) -> list[Task]:
+        missing = []
+        for task, result in answered(self._executor, self._writes.delete, tasks):
             if isinstance(result, RowError):
                 task.reject(result)
-            else:
+            elif result:
                 task.end(Outcome.DELETED, State.ERASED)
+            else:
+                missing.append(task)
+        return missing
+
+    def _follow(self, tasks: Sequence[Task], depart: Callable[[Sequence[Task]], list[Task]]) -> None:
+        """These members are not there: they may have been merged into others (Annex page 5.6)."""
+        primaries = in_parallel(
+            self._executor, lambda task: self._members.merged_into(task.member.id if task.member else ""), tasks
+        )
+        merged = []
+        for task, primary in zip(tasks, primaries, strict=True):
+            if isinstance(primary, RowError):
+                task.reject(primary)
+            elif primary:
+                task.member = Member(primary)
+                merged.append(task)
+            else:
+                task.end(Outcome.ERASED, State.ERASED)
+        held = self._book.by_target({task.member.id for task in merged if task.member})
+        alone = []
+        for task in merged:
+            assert task.member
+            if any(other.state in _STAKES for other in held.get(fold(task.member.id), ())):
+                task.end(Outcome.LEFT, State.DELETED)
+            else:
+                alone.append(task)
+        for task in depart(alone):
+            task.end(Outcome.ERASED, State.ERASED)
+
+
+class _Staying:
+    """Rows that come at the same time, and stay."""
+
+    def __init__(self, contacts: Sequence[Contact]) -> None:
+        self._ids = {fold(contact.member_id) for contact in contacts if contact.member_id}
+        self._places = {place_of(digests_of({EMAIL: contact.email})) for contact in contacts} - {""}
+
+    def claims(self, entry: Entry) -> bool:
+        """Whether one of them names this member, by id or by the address that was written last."""
+        return fold(entry.target) in self._ids or place_of(entry.digests) in self._places

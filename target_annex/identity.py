@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 
+from annex_d365.annexcloud.fields import same
 from annex_d365.annexcloud.members import EXTENDED, Member, Members
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Claim, State, fold
 from annex_d365.singer.rejects import rejected_at
 from target_annex.report import Outcome
-from target_annex.tasks import Task, graves_of
+from target_annex.tasks import EMAIL, Task, digests_of, place_of
 from target_annex.work import in_parallel
 
 #: A deleted member is there until the next daily batch (Annex page 5.6): only who is there after that has come back.
@@ -26,6 +27,7 @@ class Identity:
         book: of the stream.
         executor: sends requests in parallel.
         reads: whether members are always read.
+        dry_run: whether nothing is written.
         wanted: names of the fields that would be written for a row.
     """
 
@@ -36,10 +38,11 @@ class Identity:
         executor: Executor,
         *,
         reads: bool,
+        dry_run: bool,
         wanted: Callable[[Task], Collection[str]],
     ) -> None:
         self._members, self._book, self._executor = members, book, executor
-        self._reads, self._wanted = reads, wanted
+        self._reads, self._dry_run, self._wanted = reads, dry_run, wanted
 
     def find(self, tasks: Sequence[Task]) -> None:
         """Set the member of each row, or its result."""
@@ -90,7 +93,9 @@ class Identity:
         unknown_replay = task.entry is None and rejected_at(task.row.message) is not None
         # ASSUMPTION (Annex page 5.3): a PATCH merges extended attributes. Should it replace them, we need the others.
         extended = any(name.startswith(f"{EXTENDED}.") for name in self._wanted(task))
-        return self._reads or unknown_replay or extended
+        # What a dry run would have created is not there to be read.
+        reads = self._reads and not (self._dry_run and task.entry and task.entry.run == self._book.run)
+        return reads or unknown_replay or extended
 
     def _ask(self, task: Task) -> None:
         contact = task.contact
@@ -101,9 +106,11 @@ class Identity:
             found = self._members.find_by_email(contact.email)
             if len(found) > 1:
                 raise RowError("several members have this e-mail address")
-            # The site may use the address itself for the id (Annex page 5.1).
-            member_id = found[0].id if found else contact.email
-            task.guessed = not found
+            if not found:
+                task.member = self._namesake(contact.email)
+                self._check_newer(task)
+                return
+            member_id = found[0].id
         task.member = Member(member_id)
         if not self._must_read(task):
             return
@@ -112,26 +119,53 @@ class Identity:
             self._successor(task, member_id)
         self._check_newer(task)
 
+    def _namesake(self, address: str) -> Member | None:
+        """The member whose id is this address, as sites have it (Annex page 5.1).
+
+        Raises:
+            RowError: it has another e-mail address, and may be another person's by now.
+        """
+        member = self._members.get(address)
+        if member and not same("email", address, member.value("email") or address):
+            raise RowError("a member has this e-mail address for its id, and another one for its address")
+        return member
+
+    def existing(self, task: Task) -> Member | None:
+        """The member that is there already with the id of one that was to be created.
+
+        Raises:
+            RowError: that cannot be said, or it is another person.
+        """
+        contact = task.contact
+        return self._members.get(contact.member_id) if contact.member_id else self._namesake(contact.email)
+
     def _successor(self, task: Task, member_id: str = "") -> None:
         """A member that is not there may have been merged into another one (Annex page 5.6)."""
-        member_id = member_id or (task.member.id if task.member else "")
+        if not member_id:
+            member_id = task.member.id if task.member else ""
+            # That somebody is gone for good, a bulk call alone does not tell.
+            task.member = self._members.get(member_id) if task.link else None
+            if task.member:
+                return
         task.member = None
-        if task.guessed:
-            return
         primary = self._members.merged_into(member_id)
         task.member = self._members.get(primary) if primary else None
         task.gone = task.member is None and bool(task.link)
 
     def _check_newer(self, task: Task) -> None:
         at = rejected_at(task.row.message)
-        if task.entry is None and at and task.member and (task.member.updated is None or task.member.updated >= at):
+        updated = task.member.updated if task.member else None
+        # Both in seconds, as the service has them.
+        if task.entry is None and at and task.member and (updated is None or updated >= at.replace(microsecond=0)):
             raise RowError("the member has changed since this row was rejected; take the row from its source again")
 
     def _keep_buried(self, tasks: Sequence[Task]) -> None:
         """Who was erased does not come back by a row, neither by its own nor by another."""
         new = [task for task in tasks if not task.held]
         ids = {id(task): task.member.id if task.member else task.contact.member_id for task in new}
-        places = {id(task): {fold(ids[id(task)])} | graves_of(task.contact.email) for task in new}
+        places = {
+            id(task): {fold(ids[id(task)]), place_of(digests_of({EMAIL: task.contact.email}))} - {""} for task in new
+        }
         graves = {
             fold(entry.target): entry.at
             for entries in self._book.by_target({each for part in places.values() for each in part}).values()
@@ -142,7 +176,7 @@ class Identity:
 
         def look(task: Task) -> None:
             erased = max(at for place, at in graves.items() if place in places[id(task)])
-            task.member = self._members.get(ids[id(task)])
+            task.member = self._members.get(ids[id(task)]) if ids[id(task)] else None
             task.gone = task.member is None or erased > time.time() - MOURNING_SECONDS
 
         self._for_each(look, buried)

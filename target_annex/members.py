@@ -8,12 +8,12 @@ none, takes another turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 
-from annex_d365.annexcloud.errors import RepeatedError
+from annex_d365.annexcloud.errors import EXISTS, RepeatedError, not_found
 from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES, same
-from annex_d365.annexcloud.members import CONFLICT, NOT_FOUND, Member, Members
+from annex_d365.annexcloud.members import CONFLICT, Member, Members
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, changed
 from annex_d365.singer.replays import is_stale
@@ -24,7 +24,7 @@ from target_annex.identity import Identity
 from target_annex.mapping import MemberMapping
 from target_annex.report import Outcome, Result
 from target_annex.settings import MemberRules
-from target_annex.tasks import Task
+from target_annex.tasks import EMAIL, Task
 from target_annex.work import attempt, in_parallel, rounds
 from target_annex.writes import Writes
 
@@ -59,9 +59,16 @@ class MemberWriter:
         self._writes = Writes(
             members, mapping.stream, executor, requested_by=rules.delete_requested_by, dry_run=dry_run
         )
-        self._departures = Departures(self._writes, book, rules, executor)
+        self._departures = Departures(members, self._writes, mapping.stream, book, rules, executor)
         reads = rules.skip_unchanged == "read" or dry_run is not None
-        self._identity = Identity(members, book, executor, reads=reads, wanted=lambda task: self._changes(task)[0])
+        self._identity = Identity(
+            members,
+            book,
+            executor,
+            reads=reads,
+            dry_run=dry_run is not None,
+            wanted=lambda task: self._changes(task)[0],
+        )
 
     def write(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Result]]:
         """Write rows; yields each with what became of it.
@@ -92,7 +99,8 @@ class MemberWriter:
             if task.entry and is_stale(task.row, task.entry, self._book.run):
                 task.reject(RowError("a newer version of this row has come since it was rejected"))
         # Before the others: they may take over the members of those that leave.
-        self._departures.settle([task for task in tasks if not task.result and task.contact.departed])
+        staying = [task.contact for task in tasks if not task.contact.departed]
+        self._departures.settle([task for task in tasks if not task.result and task.contact.departed], staying)
         self._skip_unchanged([task for task in tasks if not task.result])
         waiting = [task for task in tasks if not task.result]
         self._identity.find(waiting)
@@ -107,9 +115,14 @@ class MemberWriter:
                 task.member = Member(task.link)
                 fields, _ = self._changes(task)
                 if not fields:
-                    task.done(Outcome.UNCHANGED, {})
+                    task.done(Outcome.UNCHANGED, {}, forget=self._doubtful(task))
 
     def _turn(self, tasks: Sequence[Task]) -> None:
+        again = [task for task in tasks if task.look_again]
+        for task in again:
+            task.look_again = False
+        self._identity.find(again)
+        tasks = [task for task in tasks if not task.result]
         lost = self._identity.claim(tasks, lambda task: self._new_id(task) if self._may_enrol(task) else "")
         ready = [task for task in tasks if id(task) not in lost]
         for task in ready:
@@ -117,8 +130,8 @@ class MemberWriter:
             if task.turns > MAX_TURNS:
                 task.reject(RowError("its member keeps changing; try again"))
         ready = [task for task in ready if not task.result]
-        self._update([task for task in ready if task.member])
-        self._create([task for task in ready if not task.member and not task.result])
+        addresses = self._update([task for task in ready if task.member])
+        self._create([task for task in ready if not task.member and not task.result], addresses)
         freed = [task.contact.key for task in ready if task.result and not task.remember and not task.held]
         self._book.release(freed)
         # Those that are on their way again may still give up the member that others wait for; nobody holds it once its
@@ -128,7 +141,8 @@ class MemberWriter:
             if id(task) in lost and lost[id(task)][1] not in open_keys:
                 task.lose(*lost[id(task)])
 
-    def _update(self, tasks: Sequence[Task]) -> None:
+    def _update(self, tasks: Sequence[Task]) -> set[str]:
+        """Write changes; returns the e-mail addresses that members have got."""
         changes = []
         withheld = set()
         for task in tasks:
@@ -138,22 +152,24 @@ class MemberWriter:
             if fields:
                 changes.append((task, fields))
             else:
-                task.done(Outcome.UNCHANGED, self._settled(task), opt_in_withheld=without_opt_in)
+                self._done(task, Outcome.UNCHANGED, opt_in_withheld=without_opt_in)
         missing = []
         for task, error in self._writes.update(changes):
             if error is None:
-                task.done(Outcome.UPDATED, self._settled(task), opt_in_withheld=id(task) in withheld)
-            elif error.status == NOT_FOUND:
+                self._done(task, Outcome.UPDATED, opt_in_withheld=id(task) in withheld)
+            elif not_found(error):
                 missing.append(task)
             else:
                 task.reject(error)
         self._identity.missing(missing)
+        written = (task for task, fields in changes if EMAIL in fields and task.result and not task.result.error)
+        return {task.contact.email.casefold() for task in written}
 
-    def _create(self, tasks: Sequence[Task]) -> None:
+    def _create(self, tasks: Sequence[Task], addresses: Collection[str]) -> None:
         for task in tasks:
             if not self._may_enrol(task):
-                task.result = Result(Outcome.NOT_ENROLLED)
-        new = [task for task in tasks if not task.result]
+                task.skip()
+        new = self._one_per_address([task for task in tasks if not task.result], addresses)
         strangers = [task for task in new if task.contact.member_id and task.contact.email]
         for task, error in zip(strangers, in_parallel(self._executor, self._check_address, strangers), strict=True):
             if error:
@@ -163,19 +179,28 @@ class MemberWriter:
         for task, error in self._writes.create(changes):
             if error is None:
                 task.member = Member(self._new_id(task))
-                task.done(Outcome.CREATED, self._first_fields(task))
-            elif error.status == CONFLICT:
+                task.done(Outcome.CREATED, self._said(task))
+            elif error.status == CONFLICT or error.code == EXISTS:
                 # Somebody else, or we ourselves with a reply that got lost.
                 task.created = isinstance(error, RepeatedError)
                 existing.append((task, error))
             else:
                 task.reject(error)
-        found = in_parallel(self._executor, lambda each: self._members.get(self._new_id(each[0])), existing)
+        found = in_parallel(self._executor, lambda each: self._identity.existing(each[0]), existing)
         for (task, error), member in zip(existing, found, strict=True):
             if member is None or isinstance(member, RowError):
-                task.reject(error)
+                task.reject(member or error)
             else:
                 task.member = member
+
+    @staticmethod
+    def _one_per_address(tasks: Sequence[Task], taken: Collection[str]) -> list[Task]:
+        """Those that come first with their address; the others look for its member again, once that is there."""
+        first: dict[str, Task] = {}
+        for task in tasks:
+            address = task.contact.email.casefold() or task.contact.member_id
+            task.look_again = address in taken or first.setdefault(address, task) is not task
+        return [task for task in tasks if not task.look_again]
 
     def _check_address(self, task: Task) -> None:
         """The same person must not become a second member."""
@@ -214,12 +239,15 @@ class MemberWriter:
         # Of an unread member it is not known.
         return fields, withheld and member is not None and bool(member.fields)
 
-    def _settled(self, task: Task) -> Mapping[str, str]:
-        """The fields that the member has once the changes are written."""
-        fields = self._said(task)
-        if fields.get(OPT_IN) == YES and not self._rules.reopt_in:
-            fields = {name: value for name, value in fields.items() if name not in {OPT_IN, OPT_IN_DATE}}
-        return fields
+    def _done(self, task: Task, outcome: Outcome, *, opt_in_withheld: bool) -> None:
+        doubtful = self._doubtful(task)
+        fields = {name: value for name, value in self._said(task).items() if name not in doubtful}
+        task.done(outcome, fields, forget=doubtful, opt_in_withheld=opt_in_withheld)
+
+    def _doubtful(self, task: Task) -> frozenset[str]:
+        """Fields that were not written though the row says them, so that the member may have them or not."""
+        withheld = self._said(task).get(OPT_IN) == YES and not self._rules.reopt_in
+        return frozenset({OPT_IN, OPT_IN_DATE}) if withheld else frozenset()
 
     def _said(self, task: Task) -> dict[str, str]:
         """What the row says of the member. An empty column says nothing, unless `clear_nulls`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from annex_d365.annexcloud.fields import plain
+from annex_d365.annexcloud.fields import MAX_DIGITS, plain
 from annex_d365.annexcloud.points import CREDIT, DEBIT, MANUAL, Posting
 from annex_d365.errors import RowError, SettingError
 from annex_d365.singer.rows import Row
@@ -17,6 +18,8 @@ from target_annex.mapping import cell, key_columns, require, row_key
 #: Makes an `orderId` for a row that has none, always the same one, by which the list of activities shows the posting.
 _ORDER_IDS = uuid.UUID("6d0f3a52-0d43-5a55-9b6f-0f0b8d5a3c11")
 
+#: What a source may mean by an amount. Python's numbers are more: NaN, 1_0, 1E+999999999.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 _AMOUNTS = ("credit", "debit", "points")
 _EXTRA = ("storeId", "source", "customId", "groupId", "rewardId")
@@ -73,13 +76,14 @@ class PostingMapping:
         ((name, number),) = given
         if name != "points" and number < 0:
             raise RowError(f"column `{self.columns[name]}` is negative")
-        return (DEBIT if name == "debit" or number < 0 else CREDIT), abs(number)
+        return (DEBIT if name == "debit" or number < 0 else CREDIT), number.copy_abs()
 
     def _number(self, name: str, value: str) -> Decimal:
-        try:
-            return Decimal(value)
-        except InvalidOperation:
-            raise RowError(f"column `{self.columns[name]}` is not a number") from None
+        if not _NUMBER.fullmatch(value):
+            raise RowError(f"column `{self.columns[name]}` is not a number")
+        if sum(map(str.isdigit, value)) > MAX_DIGITS:
+            raise RowError(f"column `{self.columns[name]}` is a number of more than {MAX_DIGITS} digits")
+        return Decimal(value)
 
 
 def posting_mapping(

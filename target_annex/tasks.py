@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from annex_d365.annexcloud.members import Member
 from annex_d365.errors import RowError
-from annex_d365.ledger import Entry, State, changed, digest, fold, merged, value_digest
+from annex_d365.ledger import Entry, State, changed, digest, fold, merged, value_digest, without
 from annex_d365.singer.rows import Row, shown
 from target_annex.mapping import Contact
 from target_annex.report import Outcome, Result
@@ -16,6 +16,8 @@ from target_annex.report import Outcome, Result
 LINKED = "LINKED"
 
 EMAIL = "email"
+#: Beside them, too: the address without regard to its case.
+_ADDRESS = "email folded"
 
 #: In the ledger beside the fields: the member id that the row named.
 _ID = "id"
@@ -24,13 +26,20 @@ _ID = "id"
 _LINKS = frozenset({State.SETTLED, State.DELETED, State.MERGED, State.ERASED})
 
 
-def graves_of(email: str) -> set[str]:
-    """Where in the ledger an erased e-mail address stands, if it does: in its own letters or in small ones."""
-    return {_grave(value_digest(EMAIL, digest({EMAIL: each}))) for each in (email, email.casefold()) if each}
+def place_of(digests: bytes) -> str:
+    """Where an e-mail address stands in the ledger, without the address; empty for none.
+
+    Args:
+        digests: of the fields of a member with that address.
+    """
+    address = value_digest(_ADDRESS, digests)
+    return f"email:{address}" if address else ""
 
 
-def _grave(address: str) -> str:
-    return f"email:{address}"
+def digests_of(fields: Mapping[str, str]) -> bytes:
+    """Digests of the fields of a member, and what stands for its address."""
+    address = fields.get(EMAIL)
+    return digest({**fields, _ADDRESS: address.casefold()} if address else fields)
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Task:
         contact: what it says.
         entry: what the ledger knows of it.
         member: that it is about, as far as is known; without fields when unread.
-        guessed: whether the member's id is the row's e-mail address, for want of a better one.
+        look_again: whether the member has to be looked for once more, because other rows came first.
         gone: the member that it was linked to has vanished.
         created: by us, in a request whose reply got lost.
         turns: how often it was tried.
@@ -54,7 +63,7 @@ class Task:
     contact: Contact
     entry: Entry | None = None
     member: Member | None = None
-    guessed: bool = False
+    look_again: bool = False
     gone: bool = False
     created: bool = False
     turns: int = 0
@@ -76,8 +85,15 @@ class Task:
         """Whether the row had its member before this batch."""
         return self.entry is not None and self.entry.state is State.SETTLED
 
-    def done(self, outcome: Outcome, fields: Mapping[str, str], *, opt_in_withheld: bool = False) -> None:
-        """The member has these fields now."""
+    def done(
+        self,
+        outcome: Outcome,
+        fields: Mapping[str, str],
+        *,
+        forget: Collection[str] = (),
+        opt_in_withheld: bool = False,
+    ) -> None:
+        """The member has these fields now; ``forget`` are fields that may differ from what was written once."""
         assert self.member
         if self.created and outcome in {Outcome.UPDATED, Outcome.UNCHANGED}:
             outcome = Outcome.CREATED
@@ -85,40 +101,44 @@ class Task:
         if outcome is Outcome.UNCHANGED and self.held and self.row.version == (self.entry and self.entry.version) != "":
             return
         old = self.entry.digests if self.entry and fold(self.entry.target) == fold(self.member.id) else b""
-        new = digest({**fields, _ID: self.contact.member_id})
-        self.remember = self._entry(self.member.id, State.SETTLED, merged(old, new))
+        new = digests_of({**fields, _ID: self.contact.member_id})
+        self.remember = self._entry(self.member.id, State.SETTLED, merged(without(old, forget), new))
 
-    def end(self, outcome: Outcome, state: State | None = None, fields: Mapping[str, str] | None = None) -> None:
-        """Nothing more is to be done; ``state`` is for the ledger, ``fields`` were written."""
+    def end(self, outcome: Outcome, state: State | None = None, forget: Collection[str] = ()) -> None:
+        """Nothing more is to be done; ``state`` is for the ledger, and so is ``forget``, as for :meth:`done`."""
         self.result = Result(outcome)
         if state:
             target = self.entry.target if self.entry else ""
-            digests = self.entry.digests if self.entry else b""
-            self.remember = self._entry(target, state, merged(digests, digest(fields)) if fields else digests)
+            self.remember = self._entry(target, state, without(self.entry.digests, forget) if self.entry else b"")
+
+    def skip(self) -> None:
+        """The contact is no member, and shall be none; it is no rival any more, either."""
+        self.result = Result(Outcome.NOT_ENROLLED)
+        if self.entry and self.entry.state is State.RIVAL:
+            self.remember = self._entry("", State.RIVAL, b"")
 
     @property
     def entries(self) -> list[Entry]:
         """What the ledger shall keep. An erased address has a tombstone, too: it might come by another row."""
         if self.remember is None:
             return []
-        address = value_digest(EMAIL, self.remember.digests) if self.remember.state is State.ERASED else ""
-        if not address:
-            return [self.remember]
-        return [self.remember, replace(self.remember, key=_grave(address), target=_grave(address), digests=b"")]
+        place = place_of(self.remember.digests) if self.remember.state is State.ERASED else ""
+        return [self.remember, *([replace(self.remember, key=place, target=place, digests=b"")] if place else [])]
 
     def reject(self, error: RowError) -> None:
         """The row cannot be written."""
         self.result = Result(Outcome.REJECTED, error)
 
     def lose(self, target: str, holder: str) -> None:
-        """Another row has the member."""
+        """Another row has the member. The one that this row may have already, it keeps."""
         self.reject(
             RowError(
                 f"rows {shown(holder)} and {shown(self.contact.key)} are the same member; only the former is written",
                 code=LINKED,
             )
         )
-        self.remember = self._entry(target, State.RIVAL, b"")
+        if not (self.held and self.entry and fold(self.entry.target) != fold(target)):
+            self.remember = self._entry(target, State.RIVAL, b"")
 
     def _entry(self, target: str, state: State, digests: bytes) -> Entry:
         # How long somebody has been erased counts from the first time.

@@ -25,14 +25,33 @@ def in_parallel(
     executor: Executor, work: Callable[[Question], Answer], questions: Iterable[Question]
 ) -> list[Answer | RowError]:
     """Answers in the order of ``questions``. Any other error than a row's stops what has not begun, and is raised."""
-    futures = [executor.submit(attempt, work, question) for question in questions]
-    for future in wait(futures, return_when=FIRST_EXCEPTION).not_done:
+    return [answer for _, answer in answered(executor, work, questions)]
+
+
+def answered(
+    executor: Executor, work: Callable[[Question], Answer], questions: Iterable[Question]
+) -> Iterator[tuple[Question, Answer | RowError]]:
+    """As :func:`in_parallel`, for work whose answers must not be lost: what was written has to get into the ledger.
+
+    Yields:
+        Each question with its answer, in the order of ``questions``. If an error stops the others, those that have an
+        answer come first; then it is raised.
+    """
+    futures = [(question, executor.submit(attempt, work, question)) for question in questions]
+    every = [future for _, future in futures]
+    for future in wait(every, return_when=FIRST_EXCEPTION).not_done:
         future.cancel()
-    wait(futures)
-    for future in futures:
-        if not future.cancelled() and (failure := future.exception()):
-            raise failure
-    return [future.result() for future in futures]
+    wait(every)
+    failure = None
+    for question, future in futures:
+        if future.cancelled():
+            continue
+        if error := future.exception():
+            failure = failure or error
+        else:
+            yield question, future.result()
+    if failure:
+        raise failure
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

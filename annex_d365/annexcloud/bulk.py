@@ -10,16 +10,17 @@ from typing import Any
 
 import requests
 
-from annex_d365.annexcloud.bulk_results import Verdict, verdicts
+from annex_d365.annexcloud.bulk_results import verdicts
+from annex_d365.annexcloud.bulk_words import Verdict
 from annex_d365.annexcloud.client import AnnexCloud, path_segment
 from annex_d365.annexcloud.errors import NO_DATA, RepeatedError, refusal
-from annex_d365.errors import RowError
+from annex_d365.errors import OutageError, RowError
 
 logger = logging.getLogger(__name__)
 
 #: Most members in one call; the service's recommendation (Annex page 5.7).
 BULK_LIMIT = 100
-#: After so many refusals in a row a bulk call is not tried again.
+#: After so many refusals or failures in a row a bulk call is not tried again.
 MAX_REFUSALS = 3
 
 
@@ -98,11 +99,17 @@ class Bulk:
             attempt = self._service.attempt(self._resource, form(items))
             in_doubt = in_doubt or attempt.in_doubt
             if attempt.refusal is None:
-                told = verdicts(attempt.answer, [item.id for item in items])
+                told = verdicts(
+                    attempt.answer, [item.id for item in items], {name for item in items for name in item.body}
+                )
                 if self._believable(told, proven=len(forms) == 1):
                     self._accepted(form)
+                    if any(verdict and verdict.done for verdict in told):
+                        self._service.judge.row_written()
                     return [self._result(*each, in_doubt=in_doubt) for each in zip(items, told, strict=True)]
                 in_doubt = True
+            elif isinstance(attempt.refusal, OutageError):
+                break  # in another form it would fail, too
             elif attempt.refusal.status == requests.codes.request_entity_too_large:
                 middle = len(items) // 2
                 halves = items[:middle], items[middle:]
@@ -142,7 +149,7 @@ class Bulk:
             self._refusals += 1
             last = self._refusals == MAX_REFUSALS
         if last:
-            logger.warning("Annex Cloud refuses POST /%s; single calls are sent instead from now on.", self._resource)
+            logger.warning("POST /%s does not work; single calls are sent instead from now on.", self._resource)
 
 
 def _unfit(item: Item) -> bool:

@@ -1,57 +1,71 @@
 """What became of each item of a bulk call, told from an answer whose shape is not documented (Annex page 5.7).
 
-Only what is clear is told. Everything else is left open: the single call then says it.
+Only what is clear is told. Everything else is left open: the single call then says it. A refused item that is taken for
+written is lost, so an item is done only if all that is said of it, in it and around it, is known to be no complaint.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from annex_d365.annexcloud.errors import status_of
-from annex_d365.retry import SUCCESS
+from annex_d365.annexcloud.bulk_words import ID_NAMES, Verdict, complains, folded, harmless, judge, telling
 
-#: Where an item's member id may stand; compared without case and underscores.
-_ID_NAMES = frozenset({"id", "userid", "memberid", "uid"})
 #: What may be put around an item, or a part of it.
 _INNER = ("Data", "userDetail", "error")
-_DONE_WORDS = frozenset({"success", "successful", "succeeded", "ok", "done", "created", "updated", "true"})
-#: `status` of an item may be that of the member (Annex page 5.1).
-_MEMBER_WORDS = frozenset({"active", "inactive"})
-_COMPLAINTS = ("errorMessage", "error", "errors")
-#: Only a stored record has them (Annex page 5.1).
-_STORED = ("createDate", "updateDate")
-
-#: Anything else might be a sentence, which may quote the member.
-_CODE = re.compile("[A-Z]{0,4}[0-9]{1,6}")
+_WRAPPERS = frozenset(map(folded, _INNER))
 
 _Entry = tuple[int | str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What an item's result says: an HTTP status, and the service's code if it is a refusal that has one."""
+class _Container:
+    """A list, or a map by number or id, of objects.
 
-    status: int
-    code: str = ""
+    Attributes:
+        entries: the objects, with their places.
+        sections: the names around it.
+    """
 
-    @property
-    def done(self) -> bool:
-        """Whether the item was carried out."""
-        return self.status in SUCCESS
+    entries: Sequence[_Entry]
+    sections: frozenset[str]
 
 
-def verdicts(answer: Any, ids: Sequence[str]) -> list[Verdict | None]:
+@dataclass(frozen=True)
+class _Item:
+    fields: Mapping[str, Any]
+    container: _Container
+
+
+@dataclass
+class _Parts:
+    """What an answer consists of.
+
+    Attributes:
+        containers: at any depth, but not inside their objects.
+        complain: whether what is around them may speak against some of their items.
+    """
+
+    containers: list[_Container] = field(default_factory=list)
+    complain: bool = False
+
+
+def verdicts(answer: Any, ids: Sequence[str], sent: Collection[str] = ()) -> list[Verdict | None]:
     """What became of the items with these ids, in their order; None for what the answer does not say clearly.
 
     Args:
         answer: decoded JSON: a list, a map by number or id, or an envelope around these.
         ids: of the items as they were sent, each once.
+        sent: names of further fields that were sent: the answer may repeat them.
     """
-    return [None if item is None else _verdict(item) for item in items(answer, ids)]
+    parts = _parts(answer, frozenset(ids))
+    found, others = _found(parts.containers, ids)
+    # Whom it speaks against is not known.
+    complaint = parts.complain or not all(harmless(container.sections) for container in others)
+    known = {folded(name) for name in sent}
+    told = [judge(_fields(each.fields), each.container.sections, known) if each else None for each in found]
+    return [None if complaint and verdict and verdict.done else verdict for verdict in told]
 
 
 def items(answer: Any, ids: Sequence[str]) -> list[Mapping[str, Any] | None]:
@@ -61,56 +75,76 @@ def items(answer: Any, ids: Sequence[str]) -> list[Mapping[str, Any] | None]:
         answer: as for :func:`verdicts`.
         ids: as for :func:`verdicts`.
     """
-    containers = list(_containers(answer, frozenset(ids)))
+    found, _ = _found(_parts(answer, frozenset(ids)).containers, ids)
+    return [_unwrapped(each.fields) if each else None for each in found]
+
+
+def _found(containers: Sequence[_Container], ids: Sequence[str]) -> tuple[list[_Item | None], list[_Container]]:
+    """The items with these ids, where that is clear; and the containers of those of which it is not."""
     place = _places(containers, len(ids))
     index = {member_id: number for number, member_id in enumerate(ids)}
-    found: list[list[Mapping[str, Any]]] = [[] for _ in ids]
-    nameless: list[_Entry] = []
+    found: list[list[_Item]] = [[] for _ in ids]
+    nameless: list[tuple[int | str, _Item]] = []
+    others = []
     in_order = True
-    for key, wrapped in chain.from_iterable(containers):
-        item = _unwrapped(wrapped)
-        named = _own_ids(item)
-        owners = {index[each] for each in named if each in index}
-        if len(owners) == 1:
-            owner = owners.pop()
-            found[owner].append(item)
-            in_order = in_order and place.get(key, owner) == owner
-        elif named:
-            # Of another member, or of two: then it is not known, either, what the order of the others means.
-            in_order = False
-        else:
-            nameless.append((key, item))
+    for container in containers:
+        for key, fields in container.entries:
+            item = _Item(fields, container)
+            named = _own_ids(item)
+            owners = {index[each] for each in named if each in index}
+            if len(owners) == 1:
+                owner = owners.pop()
+                found[owner].append(item)
+                in_order = in_order and place.get(key, owner) == owner
+            elif named:
+                # Of another member, or of two: then it is not known, either, what the order of the others means.
+                in_order = False
+                others.append(container)
+            else:
+                nameless.append((key, item))
     numbers = {str(number) for number in range(len(ids) + 1)}
     for key, bare in nameless:
         by_place = {place[key]} if in_order and key in place else set()
         by_key = {index[str(key)]} if key in index else set()
         if len(by_place | by_key) == 1 and (by_place or key not in numbers):
             found[(by_place | by_key).pop()].append(bare)
-    return [each[0] if len(each) == 1 else None for each in found]
+        else:
+            others.append(bare.container)
+    return [each[0] if len(each) == 1 else None for each in found], others
 
 
-def _containers(answer: Any, ids: frozenset[str]) -> Iterator[list[_Entry]]:
-    """The lists and maps of objects in an answer, at any depth, but not inside their objects."""
+def _parts(answer: Any, ids: Collection[str], sections: frozenset[str] = frozenset()) -> _Parts:
+    parts = _Parts()
+    entries: list[_Entry] = []
+    loose: list[tuple[str, Any]] = []
     if isinstance(answer, list):
-        entries: list[_Entry] = [(place, each) for place, each in enumerate(answer) if isinstance(each, Mapping)]
-        if entries:
-            yield entries
+        entries = [(place, each) for place, each in enumerate(answer) if isinstance(each, Mapping)]
+        loose = [("", each) for each in answer if not isinstance(each, Mapping)]
     elif isinstance(answer, Mapping):
-        keyed: list[_Entry] = [
-            (key, each) for key, each in answer.items() if isinstance(each, Mapping) and (key.isdecimal() or key in ids)
-        ]
-        if keyed:
-            yield keyed
-            return
-        for each in answer.values():
-            yield from _containers(each, ids)
+        objects = {key: each for key, each in answer.items() if isinstance(each, Mapping)}
+        keyed = {key for key in objects if key.isdecimal() or key in ids}
+        # Beside these, others may be of other members, unless their name says something.
+        entries = [(key, each) for key, each in objects.items() if key in keyed or (keyed and not telling(folded(key)))]
+        inside = {key for key, _ in entries}
+        loose = [(key, each) for key, each in answer.items() if key not in inside]
+    for key, each in loose:
+        name = folded(key)
+        if key and isinstance(each, (list, Mapping)):
+            deeper = _parts(each, ids, sections | {name})
+            parts.containers += deeper.containers
+            parts.complain = parts.complain or deeper.complain
+        else:
+            parts.complain = parts.complain or complains(name, each, sections)
+    if entries:
+        parts.containers.append(_Container(entries, sections))
+    return parts
 
 
-def _places(containers: Sequence[Sequence[_Entry]], count: int) -> dict[int | str, int]:
+def _places(containers: Sequence[_Container], count: int) -> dict[int | str, int]:
     """Which item a place in a list or a number in a map stands for; empty if that cannot be told."""
     if len(containers) != 1:
         return {}
-    keys = {key for key, _ in containers[0]}
+    keys = {key for key, _ in containers[0].entries}
     if all(isinstance(key, int) for key in keys):
         # A list that leaves some out does not say which.
         return {place: place for place in range(count)} if keys == set(range(count)) else {}
@@ -130,38 +164,15 @@ def _unwrapped(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**inner, **item}
 
 
-def _own_ids(item: Mapping[str, Any]) -> set[str]:
-    return {
-        str(value)
-        for name, value in item.items()
-        if name.replace("_", "").casefold() in _ID_NAMES and value is not None and value != ""
-    }
+def _fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of an item and of what is wrapped in it; a name may come twice."""
+    for name, value in item.items():
+        wrapped = folded(name) in _WRAPPERS and isinstance(value, Mapping)
+        if wrapped:
+            yield from _fields(value)
+        if not wrapped or folded(name) == "error":  # that there is one says something, too
+            yield folded(name), value
 
 
-def _verdict(item: Mapping[str, Any]) -> Verdict | None:
-    statuses, words, code = set(), set(), ""
-    for name in ("statusCode", "status", "errorCode", "success"):
-        text = _text(item.get(name))
-        if len(text) == 3 and text.isdecimal():  # noqa: PLR2004 - digits of an HTTP status
-            statuses.add(int(text))
-        elif name == "errorCode":
-            code = "" if text == "0" else text.upper()
-        elif text:
-            words.add(text)
-    failures = {status for status in statuses if not Verdict(status).done}
-    if code:
-        # As with a single call, an error may arrive with the status of a success.
-        failures = failures or {status_of(code) or 0}
-        clear = len(failures) == 1 and all(failures) and _CODE.fullmatch(code)
-        return Verdict(failures.pop(), code) if clear else None
-    if failures:
-        agreed = statuses == failures and len(failures) == 1 and not words & _DONE_WORDS
-        return Verdict(failures.pop()) if agreed else None
-    if words - _DONE_WORDS - _MEMBER_WORDS or any(item.get(name) for name in _COMPLAINTS):
-        return None
-    sure = statuses or words & _DONE_WORDS or any(item.get(name) for name in _STORED)
-    return Verdict(min(statuses, default=200)) if sure else None
-
-
-def _text(value: Any) -> str:
-    return "" if value is None or isinstance(value, (list, Mapping)) else str(value).strip().casefold()
+def _own_ids(item: _Item) -> set[str]:
+    return {str(value) for name, value in _fields(item.fields) if name in ID_NAMES and value not in (None, "")}

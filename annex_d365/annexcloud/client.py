@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,8 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from annex_d365 import http
-from annex_d365.annexcloud.errors import InDoubtError, RepeatedError, error_code, explain
+from annex_d365.annexcloud.errors import InDoubtError, RefusedError, RepeatedError, error_code, explain
+from annex_d365.annexcloud.judge import Judge, accepted
 from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, identifier_payload
 from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
 from annex_d365.retry import IN_DOUBT, NOT_STARTED
@@ -26,6 +27,11 @@ DEFAULT_BASE_URL = "https://s15.socialannex.net/api/3.0"
 MAX_ID_LENGTH = 500
 #: Asked for to see whether the service accepts our requests, until it has accepted one. It need not exist.
 _ANY_ID = "0"
+
+#: Tries, by status, of a call that others can stand in for.
+_ATTEMPT_TRIES = dict.fromkeys({0, *IN_DOUBT}, 3)
+#: Resources whose writes are about one row of many.
+_OF_ONE_ROW = frozenset({"users", "userdelete"})
 
 # Sent with GET, too, as the vendor's own clients do (Annex page 2.1).
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -43,8 +49,8 @@ class Attempt:
 
     Attributes:
         answer: what the service said, if it did not refuse.
-        refusal: why it did nothing; None if it answered.
-        in_doubt: whether an earlier sending of this request, with a reply that got lost, may have been carried out.
+        refusal: why there is no answer: it was refused, or failed a few times; None if there is one.
+        in_doubt: whether a sending of this request, with a reply that got lost, may have been carried out.
     """
 
     answer: Any
@@ -72,6 +78,7 @@ class AnnexCloud:
         self._credentials = credentials
         self._clock = Clock()
         self._accepted = _ANY_ID
+        self.judge = Judge(self._ask)
         self.http = http.Client("Annex Cloud", host_setting="base_url", ca_bundle=ca_bundle, parallel=parallel)
 
     def get(
@@ -82,7 +89,7 @@ class AnnexCloud:
         Raises:
             ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
         """
-        answer = self._judged(partial(self._get, resource, identifier, part, query))
+        answer = self.judge.with_id(partial(self._get, resource, identifier, part, query))
         self._accepted = identifier
         return answer
 
@@ -92,76 +99,92 @@ class AnnexCloud:
         Raises:
             RepeatedError: refused; an earlier sending may be why.
             InDoubtError: not repeatable, and it may have been carried out.
+            ServiceError: the site has no such route.
             ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
         """
         content = _encoder.encode(body)
-        return self._judged(partial(self._post, resource, content, self._token(content), repeatable=repeatable))
+        send = partial(self._post, resource, content, self._token(content), repeatable=repeatable)
+        route = f"POST /{resource}"
+        of_row = repeatable and resource in _OF_ONE_ROW
+        return self.judge.without_id(route, partial(self.judge.of_row, route, send) if of_row else send)
 
     def attempt(self, resource: str, body: Any) -> Attempt:
-        """``POST /{resource}``, repeatable, what the service may refuse as a whole.
+        """``POST /{resource}``, repeatable, what the service may refuse as a whole, or always fail at.
+
+        The answer is whole, with what is around ``Data``.
 
         Raises:
             SettingError: it refuses other requests, too.
-            OutageError: it could not be reached, or kept failing.
+            OutageError: it does not want to be asked.
         """
         content = _encoder.encode(body)
         token = self._token(content)
         try:
-            answer = self._judged(partial(self._post, resource, content, token, repeatable=True))
-        except OutageError:
-            raise
-        except ServiceError as refused:
-            return Attempt(None, refused, token.in_doubt)
+            answer = self._post(resource, content, token, repeatable=True, whole=True, most_tries=_ATTEMPT_TRIES)
+        except RefusedError as refused:
+            self.judge.check_others(refused)
+            return Attempt(None, refused.of_route(), token.in_doubt)
+        except OutageError as failure:
+            if failure.status in NOT_STARTED:
+                raise
+            return Attempt(None, failure, token.in_doubt or _may_be_done(failure))
+        except ServiceError as refusal:
+            return Attempt(None, refusal, token.in_doubt)
         return Attempt(answer, None, token.in_doubt)
 
     def patch(self, resource: str, identifier: str, body: Mapping[str, Any]) -> Any:
-        """The answer to ``PATCH /{resource}/{identifier}``."""
+        """The answer to ``PATCH /{resource}/{identifier}``.
+
+        Raises:
+            ConnectorError: as :func:`annex_d365.annexcloud.errors.explain` tells.
+        """
         url = f"{self._root}/{resource}/{path_segment(identifier)}"
         content = _encoder.encode(body)
         route = f"PATCH /{resource}/{{id}}"
-        return self._judged(partial(self._send, "PATCH", url, route, self._token(content), content))
+        send = partial(self._send, "PATCH", url, route, self._token(content), content)
+        if resource not in _OF_ONE_ROW:
+            return self.judge.with_id(send)
+        answer = self.judge.with_id(partial(self.judge.of_row, route, send))
+        self._accepted = identifier
+        return answer
 
     def has(self, resource: str) -> bool:
         """Whether there is a ``GET /{resource}/{id}``, told by a request for an id that need not exist."""
-        return self._accepts(resource, _ANY_ID)
+        return accepted(partial(self._get, resource, _ANY_ID))
 
-    def _judged(self, send: Callable[[], Any]) -> Any:
-        """Send a request. When the answer looks like a wrong setting, another request tells whether it is one.
+    def _ask(self, **options: Any) -> Any:
+        return self._get("users", self._accepted, **options)
 
-        Raises:
-            RowError: the service accepts other requests, so that it is this id that it, or a gateway, takes amiss.
-        """
-        try:
-            return send()
-        except SettingError:
-            if not self._accepts("users", self._accepted):
-                raise
-        raise RowError("Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address.")
-
-    def _accepts(self, resource: str, identifier: str) -> bool:
-        try:
-            self._get(resource, identifier)
-        except SettingError:
-            return False
-        except ServiceError as refused:
-            if not isinstance(refused, RowError):
-                raise
-        return True
-
-    def _get(self, resource: str, identifier: str, part: str = "", query: Mapping[str, str | int] | None = None) -> Any:
+    def _get(
+        self,
+        resource: str,
+        identifier: str,
+        part: str = "",
+        query: Mapping[str, str | int] | None = None,
+        **options: Any,
+    ) -> Any:
         end = f"/{part}" if part else ""
         url = f"{self._root}/{resource}/{path_segment(identifier)}{end}" + (f"?{urlencode(query)}" if query else "")
-        return self._send("GET", url, f"GET /{resource}/{{id}}{end}", self._token(identifier_payload(identifier)), None)
+        token = self._token(identifier_payload(identifier))
+        return self._send("GET", url, f"GET /{resource}/{{id}}{end}", token, None, **options)
 
-    def _post(self, resource: str, content: bytes, token: RequestToken, *, repeatable: bool) -> Any:
-        url = f"{self._root}/{resource}"
-        return self._send("POST", url, f"POST /{resource}", token, content, repeatable=repeatable)
+    def _post(self, resource: str, content: bytes, token: RequestToken, **options: Any) -> Any:
+        return self._send("POST", f"{self._root}/{resource}", f"POST /{resource}", token, content, **options)
 
     def _token(self, signed: bytes) -> RequestToken:
         return RequestToken(self._credentials, signed, self._clock)
 
     def _send(
-        self, method: str, url: str, route: str, token: RequestToken, body: bytes | None, *, repeatable: bool = True
+        self,
+        method: str,
+        url: str,
+        route: str,
+        token: RequestToken,
+        body: bytes | None,
+        *,
+        repeatable: bool = True,
+        whole: bool = False,
+        most_tries: Mapping[int, int] | None = None,
     ) -> Any:
         try:
             return self.http.send(
@@ -169,12 +192,13 @@ class AnnexCloud:
                 url,
                 auth=token,
                 explain=partial(explain, route=route),
-                check=partial(_read, route=route),
+                check=partial(_read, route=route, whole=whole),
                 headers=_HEADERS,
                 body=body,
                 repeatable=repeatable,
                 # Bodies of the same order of size take about the same time.
                 kind=f"{route} {len(body or b'').bit_length()}",
+                most_tries=most_tries,
             )
         except RowError as error:
             if repeatable and token.in_doubt:
@@ -215,8 +239,13 @@ def path_segment(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def _read(response: requests.Response, route: str) -> Any:
+def _read(response: requests.Response, route: str, *, whole: bool) -> Any:
     """What the answer holds: the object in ``Data``, where there is one, else the body itself (Annex page 3).
+
+    Args:
+        response: a success.
+        route: for messages.
+        whole: the body itself in any case.
 
     Raises:
         ValueError: it is no JSON.
@@ -227,7 +256,7 @@ def _read(response: requests.Response, route: str) -> Any:
     body = _decoder.decode(response.content)
     if error_code(response.content):
         raise explain(response, route)
-    inner = body.get("Data") if isinstance(body, dict) else None
+    inner = body.get("Data") if isinstance(body, dict) and not whole else None
     return inner if isinstance(inner, (dict, list)) else body
 
 

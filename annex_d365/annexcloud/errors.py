@@ -36,6 +36,40 @@ class RepeatedError(RowError):
     """A request was refused after it had been sent before, with a reply that got lost: that may be why."""
 
 
+class RefusedError(SettingError):
+    """A request was refused as if a setting were wrong. What it is, :class:`~annex_d365.annexcloud.judge.Judge` tells.
+
+    Attributes:
+        route: that was refused.
+        facts: status and code.
+    """
+
+    def __init__(self, setting: str, problem: str, *, route: str, facts: str) -> None:
+        self.problem, self.route, self.facts = problem, route, facts
+        super().__init__(setting, problem)
+
+    @property
+    def no_route(self) -> bool:
+        """Whether it says that there is no such route, rather than that nobody may use it."""
+        return self.setting == "base_url"
+
+    def of_setting(self) -> SettingError:
+        """The error if other requests are refused, too."""
+        return SettingError(self.setting, self.problem)
+
+    def of_route(self) -> ServiceError:
+        """The error if other routes are there."""
+        return ServiceError(
+            f"Annex Cloud offers no {self.route} to this site ({self.facts}), though it answers other requests."
+        )
+
+    def of_row(self) -> RowError:
+        """The error if other requests are accepted; without a status: nothing is known of what it was about."""
+        return RowError(
+            f"Annex Cloud refuses {self.route} for this row ({self.facts}), though it accepts other requests."
+        )
+
+
 class InDoubtError(ServiceError):
     """A request that must not be sent twice may have been carried out, or not: its reply got lost, or says nothing."""
 
@@ -72,6 +106,11 @@ def not_found(error: RowError) -> bool:
     return error.status == requests.codes.not_found or error.code == NO_DATA
 
 
+def failing_row(route: str, status: int) -> RowError:
+    """The error for a row at which the service fails, though it answers other requests."""
+    return RowError(f"Annex Cloud fails at {route} for this row ({status}), and answers other requests.", status=status)
+
+
 def not_understood(route: str) -> ServiceError:
     """The error for an answer of no known shape."""
     return ServiceError(f"Annex Cloud's answer to {route} is of no known shape.", status=requests.codes.ok)
@@ -81,15 +120,18 @@ def refusal(status: int, code: str | None, route: str) -> ConnectorError:
     """The table itself: the error for a refusal with this status, and this code where it has one."""
     facts = f"{status} {code}" if code else str(status)
     if status == requests.codes.unauthorized:
-        return SettingError(
+        return RefusedError(
             "secret_key",
             f"Annex Cloud does not accept the request's signature ({facts}); check `site_id` and `site_name`, too.",
+            route=route,
+            facts=facts,
         )
     # ASSUMPTION (Annex page 3): AC1001 means that the route is unknown. What has no code is not from the API: taken for
     # a member that does not exist, it would make a wrong address look like a run with nothing to do.
     no_api = status == requests.codes.not_found and (not code or code == UNKNOWN_ROUTE)
     if no_api or requests.codes.multiple_choices <= status < requests.codes.bad_request:
-        return SettingError("base_url", f"there is no Loyalty API 3.0 at this address ({route} answered {facts}).")
+        problem = f"there is no Loyalty API 3.0 at this address ({route} answered {facts})."
+        return RefusedError("base_url", problem, route=route, facts=facts)
     if status in _MEANING_OF_STATUS:
         meaning = _MEANING.get(code or "") or _MEANING_OF_STATUS[status]
         return RowError(f"Annex Cloud refused {route}: {meaning} ({facts}).", status=status, code=code or "")

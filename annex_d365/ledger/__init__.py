@@ -9,9 +9,10 @@ correctness, except for pending entries.
 from __future__ import annotations
 
 from annex_d365.ledger.book import Book, Ledger
-from annex_d365.ledger.digests import changed, digest, merged, value_digest
+from annex_d365.ledger.digests import changed, digest, merged, value_digest, without
 from annex_d365.ledger.entries import Claim, Entry, State, fold
 from annex_d365.ledger.memberships import Copy, Memberships
+from annex_d365.ledger.turns import Turn
 
 __all__ = [
     "Book",
@@ -21,9 +22,11 @@ __all__ = [
     "Ledger",
     "Memberships",
     "State",
+    "Turn",
     "changed",
     "digest",
     "fold",
     "merged",
     "value_digest",
+    "without",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from annex_d365.ledger.database import in_memory, open_database, open_for_reading
 from annex_d365.ledger.entries import Claim, Entry, fold
 from annex_d365.ledger.memberships import Memberships
 from annex_d365.ledger.preview import Preview
 from annex_d365.ledger.store import Shelf, Store
+from annex_d365.ledger.turns import Turn, take_turn
 
 
 class Ledger:
@@ -28,6 +30,7 @@ class Ledger:
 
     def __init__(self, url: str, *, site: str, run: str, preview: bool = False) -> None:
         self._site, self._run = site, run
+        self._lock_url = None if preview else url
         self._store: Store | Preview = _preview(url) if preview else _created(Store(open_database(url)))
 
     def book(self, object_name: str, stream: str) -> Book:
@@ -37,7 +40,21 @@ class Ledger:
             object_name: what its rows become in the destination, `members` say.
             stream: by which they come.
         """
-        return Book(self._store, Shelf(self._site, object_name, stream), self._run)
+        return Book(self._store, Shelf(self._site, object_name, stream), self._run, self._lock_url)
+
+    def forget(self, object_name: str, stream: str, keys: Iterable[str]) -> int:
+        """Know nothing of these rows any more, and let others have what they are linked to.
+
+        Args:
+            object_name: what the rows become.
+            stream: by which they come.
+            keys: of the rows at their source.
+
+        Returns:
+            How many of them were known.
+        """
+        assert isinstance(self._store, Store), "a preview forgets nothing"
+        return self._store.forget(Shelf(self._site, object_name, stream), set(keys))
 
     def memberships(self) -> Memberships:
         """The part that is about the members of segments."""
@@ -51,8 +68,8 @@ class Ledger:
 class Book:
     """The part of the ledger that is about one stream. Made by :meth:`Ledger.book`."""
 
-    def __init__(self, store: Store | Preview, shelf: Shelf, run: str) -> None:
-        self._store, self._shelf = store, shelf
+    def __init__(self, store: Store | Preview, shelf: Shelf, run: str, lock_url: str | None) -> None:
+        self._store, self._shelf, self._lock_url = store, shelf, lock_url
         #: Name of this run.
         self.run = run
 
@@ -119,6 +136,18 @@ class Book:
         with self._store.relinking(self._shelf, (), keys) as links:
             for key in keys:
                 links.release(key)
+
+    def turn(self) -> AbstractContextManager[Turn]:
+        """Wait until no other process has the turn of this object, in any stream of the site, and have it for a block.
+
+        For what must not be done twice. A preview, which does nothing, waits for nobody.
+
+        Raises:
+            ConnectorError: others had it all the time.
+        """
+        if self._lock_url is None:
+            return nullcontext(Turn(None))
+        return take_turn(self._lock_url, self._shelf.site, self._shelf.object)
 
     def save(self, entries: Iterable[Entry]) -> None:
         """Keep entries, all or none; they are on the disk when this returns.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -105,12 +106,21 @@ def open_database(url: str) -> Database:
     parsed = _parse(url)
     if parsed.drivername in _POSTGRES_DRIVERS:
         return _postgres(parsed, read_only=False)
-    path = _path(parsed)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the mode of the file
-    except OSError as error:
-        raise SettingError(SETTING, f"{path} cannot be opened ({error.strerror}).") from None
+    path = _create(_path(parsed))
     return _sqlite(str(path), str(path), writes=True)
+
+
+def open_lock(url: str) -> Database:
+    """Open what can be locked while the database of this URL is written: in SQLite, an empty file next to it.
+
+    Raises:
+        SettingError: as :func:`open_database`.
+    """
+    parsed = _parse(url)
+    if parsed.drivername in _POSTGRES_DRIVERS:
+        return _postgres(parsed, read_only=False)
+    path = _path(parsed)
+    return _sqlite(str(_create(path.with_name(f"{path.name}-turn"))), str(path), writes=False)
 
 
 def open_for_reading(url: str) -> Database | None:
@@ -158,18 +168,40 @@ def _path(url: URL) -> Path:
     return path
 
 
+def _create(path: Path) -> Path:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the mode of the file
+    except OSError as error:
+        raise SettingError(SETTING, f"{path} cannot be opened ({error.strerror}).") from None
+    return path
+
+
 def _sqlite(address: str, name: str, *, writes: bool) -> Database:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=address.startswith("file:"))
         try:
             for pragma in (*_PRAGMAS, *(_WRITE_PRAGMAS if writes else ())):
-                connection.execute(f"PRAGMA {pragma}")
+                _set(connection, pragma)
         except BaseException:
             connection.close()
             raise
         return connection
 
     return Database(create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True), name)
+
+
+def _set(connection: sqlite3.Connection, pragma: str) -> None:
+    """SQLite waits for no other process that sets `journal_mode`, too, because both have just created the file."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - the loop is what waits
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgres(url: URL, *, read_only: bool) -> Database:
@@ -183,6 +215,7 @@ def _postgres(url: URL, *, read_only: bool) -> Database:
             max_overflow=0,
             pool_pre_ping=True,  # a connection that was lost between two transactions is opened anew
             hide_parameters=True,
+            isolation_level="READ COMMITTED",  # what is read under a lock must be from after it was taken
             execution_options={"postgresql_readonly": read_only},
         )
     except ImportError:

@@ -6,7 +6,7 @@ bytes. Should two names share a hash, their fields count as changed too often, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -38,6 +38,17 @@ def merged(old: bytes, new: bytes) -> bytes:
     """
     names = {each[:NAME_BYTES] for each in _split(new)}
     return b"".join(sorted({*_split(new), *(each for each in _split(old) if each[:NAME_BYTES] not in names)}))
+
+
+def without(digests: bytes, names: Collection[str]) -> bytes:
+    """Digests but those of some fields.
+
+    Args:
+        digests: of the fields that were written.
+        names: of the fields to forget.
+    """
+    forgotten = {_name(name) for name in names}
+    return b"".join(each for each in _split(digests) if each[:NAME_BYTES] not in forgotten)
 
 
 def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:

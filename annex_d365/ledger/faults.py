@@ -36,6 +36,10 @@ _POSTGRES = {
 }
 
 
+class LockedError(ConnectorError):
+    """Another process had it for longer than we wait."""
+
+
 def translate(error: SQLAlchemyError, name: str, *, opening: bool) -> ConnectorError:
     """Say what is wrong.
 
@@ -53,7 +57,10 @@ def translate(error: SQLAlchemyError, name: str, *, opening: bool) -> ConnectorE
     else:
         mend, sentence = _of_sqlite(str(original))
     sentence = sentence or f"failed ({type(original).__name__})."
-    return SettingError(SETTING, f"{name} {sentence}") if mend else ConnectorError(f"The ledger {name} {sentence}")
+    if mend:
+        return SettingError(SETTING, f"{name} {sentence}")
+    kind = LockedError if sentence == _LOCKED else ConnectorError
+    return kind(f"The ledger {name} {sentence}")
 
 
 def _of_sqlite(message: str) -> tuple[bool, str]:

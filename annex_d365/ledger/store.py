@@ -52,7 +52,7 @@ class Store:
     """
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        self._database = database
 
     def create(self) -> None:
         """Make the tables where they are missing.
@@ -62,7 +62,7 @@ class Store:
         """
         if self.exists() and self._is_complete():
             return
-        with self.database.writing("create") as connection:
+        with self._database.writing("create") as connection:
             tables.metadata.create_all(connection)
             now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
             facts = [{"name": "version", "value": str(tables.VERSION)}, {"name": "created", "value": now}]
@@ -75,13 +75,13 @@ class Store:
         Raises:
             SettingError: a newer version of this program made them.
         """
-        with self.database.reading() as connection:
+        with self._database.reading() as connection:
             if not inspect(connection).has_table(tables.about.name):
                 return False
             about = tables.about.c
             version = connection.scalar(select(about.value).where(about.name == "version"))
         if version != str(tables.VERSION):
-            name = self.database.name
+            name = self._database.name
             raise SettingError(
                 SETTING, f"{name} was made by a newer version of this program. Upgrade, or name another."
             )
@@ -89,26 +89,31 @@ class Store:
 
     def _is_complete(self) -> bool:
         """False for tables that an earlier version of this program made: today there are more."""
-        with self.database.reading() as connection:
+        with self._database.reading() as connection:
             return set(tables.metadata.tables) <= set(inspect(connection).get_table_names())
+
+    @property
+    def database(self) -> Database:
+        """Where the tables are."""
+        return self._database
 
     def memberships(self, site: str, kept: Store | None = None) -> Memberships:
         """The memberships in this database; ``kept`` is another one, see :class:`Memberships`."""
-        return Memberships(self.database, site, kept.database if kept else None)
+        return Memberships(self._database, site, kept.database if kept else None)
 
     def close(self) -> None:
         """Let go of the database."""
-        self.database.close()
+        self._database.close()
 
     def entries(self, shelf: Shelf, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries by key."""
-        with self.database.reading() as connection:
+        with self._database.reading() as connection:
             return {row[0]: Entry(*row) for row in _find(connection, _ENTRY, shelf.columns, "key", keys)}
 
     def by_target(self, shelf: Shelf, targets: Iterable[str]) -> list[Entry]:
         """Entries of the shelf's object, in all streams."""
         where = {"site": shelf.site, "object": shelf.object}
-        with self.database.reading() as connection:
+        with self._database.reading() as connection:
             return [Entry(*row) for row in _find(connection, _ENTRY, where, "target_folded", targets)]
 
     def save(self, shelf: Shelf, entries: Iterable[Entry], *, run: str, at: float) -> None:
@@ -127,23 +132,37 @@ class Store:
             }
             for entry in entries
         ]
-        with self.database.writing() as connection:
+        with self._database.writing() as connection:
             write(connection, tables.rows, rows)
+
+    def forget(self, shelf: Shelf, keys: Collection[str]) -> int:
+        """Take entries and links of these rows away; returns how many entries there were."""
+        names = list(dict.fromkeys(keys))
+        found = 0
+        with self._database.writing(shelf.site, shelf.object, shelf.stream) as connection:
+            for table in (tables.links, tables.rows):
+                condition = and_(*(table.c[name] == value for name, value in shelf.columns.items()))
+                for start in range(0, len(names), CHUNK):
+                    chosen = table.c.key.in_(names[start : start + CHUNK])
+                    found += connection.execute(delete(table).where(condition, chosen)).rowcount * (
+                        table is tables.rows
+                    )
+        return found
 
     def links(self, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> dict[str, Link]:
         """Links of these targets and of these rows, by target."""
-        with self.database.reading() as connection:
+        with self._database.reading() as connection:
             return _links(connection, shelf, targets, keys)
 
     def put_links(self, shelf: Shelf, links: Mapping[str, Link | None]) -> None:
         """Write links by target; None takes one away."""
-        with self.database.writing() as connection:
+        with self._database.writing() as connection:
             _put_links(connection, shelf, links)
 
     @contextmanager
     def relinking(self, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> Iterator[Links]:
         """Links of these targets and of these rows, to be changed in the block while no other process can."""
-        with self.database.writing(shelf.site, shelf.object, shelf.stream) as connection:
+        with self._database.writing(shelf.site, shelf.object, shelf.stream) as connection:
             links = Links(_links(connection, shelf, targets, keys))
             yield links
             _put_links(connection, shelf, links.changes)

@@ -138,7 +138,7 @@ copies = Table(
     UniqueConstraint("target", "site"),
 )
 
-#: Slim, for there are millions: 22 bytes and the member's key.
+#: Slim, for there are millions.
 memberships = Table(
     "annex_d365_memberships",
     metadata,

@@ -144,13 +144,12 @@ class RejectsFile:
 
 
 def rejected_at(message: Mapping[str, Any]) -> dt.datetime | None:
-    """When a RECORD message that is piped in again was rejected, to the second; None for any other message."""
+    """When a RECORD message that is piped in again was rejected; None for any other message."""
     why = message.get(KEY)
     try:
-        moment = dt.datetime.strptime(why["at"], "%Y-%m-%dT%H:%M:%S.%f%z") if isinstance(why, Mapping) else None
+        return dt.datetime.strptime(why["at"], "%Y-%m-%dT%H:%M:%S.%f%z") if isinstance(why, Mapping) else None
     except (KeyError, TypeError, ValueError):
         return None
-    return moment and moment.replace(microsecond=0)
 
 
 def _open(path: Path) -> int:

@@ -130,7 +130,7 @@ class RowTarget(Target):
         """The row of the message at hand; ``record`` is what stream maps made of it."""
         raw = self.message["record"]
         # The SDK takes the mark out of the record (Singer page 5.12).
-        deleted = raw.get(DELETED_AT)
+        deleted = raw.get(DELETED_AT) or None  # other people's taps say "" or false of rows that are there
         version = raw.get(self.bookmarks.get(self.message["stream"], "")) or deleted
         return Row(
             raw if record is None else record,
@@ -186,7 +186,7 @@ class RowSink(BatchSink):
 
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
         self._problem = ""
-        if self._validator and self.target.message["record"].get(DELETED_AT) is None:
+        if self._validator and not self.target.message["record"].get(DELETED_AT):
             try:
                 self._validator.validate(record)
             except InvalidRecord as error:

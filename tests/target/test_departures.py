@@ -153,9 +153,9 @@ def test_a_member_is_there_until_the_service_deletes_it(linked):
     assert "M1" not in linked.ids()
 
 
-def test_a_member_that_is_gone_already_counts_as_deleted(linked):
+def test_a_member_that_is_gone_already_was_erased_earlier(linked):
     linked.sandbox.site.forget_member("M1")
-    assert count_rows(configured(linked, "delete"), [deletion(1)]) == {"deleted": 1}
+    assert count_rows(configured(linked, "delete"), [deletion(1)]) == {"erased earlier": 1}
     assert linked.rejects() == []
 
 
@@ -219,3 +219,62 @@ def test_who_was_erased_does_not_come_back_by_another_row_with_the_address(site)
     load_rows(config, [contact(3, emailaddress1="Person.1@Example.org", cr0dd_loyaltyid="M3")])
     assert site.ids() == before
     assert b"person.1@example.org" not in (site.directory / "ledger.db").read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("by_id", [False, True])
+def test_duplicates_that_are_all_deleted_take_their_member_with_them(site, size, by_id):
+    site.put(id="M1", email="person.1@example.org")
+    config = site.config(batch_size_rows=size)
+    rows = [contact(number, emailaddress1="person.1@example.org") for number in (1, 2)]
+    if by_id:
+        rows[1]["cr0dd_loyaltyid"] = "M1"
+    for row in rows:
+        load_rows(config, [row])
+    load_rows(config, [deletion(1), deletion(2)])
+    assert site.member("M1")["optInStatus"] == "NO"
+
+
+@pytest.mark.parametrize("policy", ["opt_out", "delete"])
+def test_a_member_whom_another_row_of_the_batch_names_stays(linked, policy):
+    another = contact(2, cr0dd_loyaltyid="M1", emailaddress1="person.1@example.org", firstname="Bea")
+    load_rows(configured(linked, policy), [another, deletion(1)])
+    assert linked.member("M1")["optInStatus"] == "YES"
+    assert linked.member("M1")["firstName"] == "Bea"
+
+
+def test_a_rival_that_went_another_way_is_no_stake_any_more(linked):
+    rival = contact(2, emailaddress1="person.1@example.org")
+    load_rows(linked.config(), [rival])
+    load_rows(linked.config(), [{**rival, "emailaddress1": "elsewhere@example.org"}])
+    load_rows(linked.config(), [deletion(1)])
+    assert linked.member("M1")["optInStatus"] == "NO"
+
+
+@pytest.mark.parametrize(("policy", "left"), [("opt_out", "NO"), ("delete", None)])
+def test_a_member_that_was_merged_is_followed_when_its_contact_is_deleted(linked, policy, left):
+    linked.put(id="M9", email="other@example.org")
+    linked.sandbox.site.merges.merge({"primaryUID": "M9", "secondaryUID": "M1", "mergedBy": "crm@example.org"})
+    load_rows(configured(linked, policy), [deletion(1)])
+    remove_at_once(linked)
+    assert (linked.member("M9") or {"optInStatus": None})["optInStatus"] == left
+
+
+def test_an_opt_out_is_passed_on_although_an_opt_in_was_withheld_before(site):
+    streams = {"contacts": {"fields": {**FIELDS, "optInStatus": "optedin"}}}
+    config = site.config(streams=streams)
+    site.put(id="M1", email="person.1@example.org")
+    for said, joined in ((False, False), (True, True), (False, False)):
+        if joined:
+            site.sandbox.site.update_member("M1", {"optInStatus": "YES"})
+        load_rows(config, [contact(1, cr0dd_loyaltyid="M1", optedin=said)])
+    assert site.member("M1")["optInStatus"] == "NO"
+
+
+@pytest.mark.parametrize("mark", ["", False, 0, None])
+def test_an_empty_mark_is_no_deletion(linked, mark):
+    columns = {**schema()["schema"]["properties"], "_sdc_deleted_at": {}}
+    row = contact(1, cr0dd_loyaltyid="M1", _sdc_deleted_at=mark)
+    load(linked.config(), [schema(columns=columns), record(row)])
+    assert linked.rejects() == []
+    assert linked.member("M1")["optInStatus"] == "YES"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from click.testing import CliRunner
 from loyalty import contact, count_rows, guid, load_and_count, load_rows, record, schema
+
+from target_annex.ledger_command import ledger
 
 DAY = 24 * 3600
 LINKED = "rows {} and {} are the same member; only the former is written"
@@ -210,3 +215,37 @@ def test_a_lost_ledger_costs_requests_but_no_member(site):
     assert count_rows(config, rows) == {"updated": 2, "rejected": 1}
     assert members() == before
     assert site.reasons() == [LINKED.format(guid(1), guid(3))] * 2
+
+
+def test_a_contact_made_anew_gets_its_member_when_the_old_one_is_forgotten(site):
+    site.put(id="M1", email="person.1@example.org")
+    config = site.config()
+    load_rows(config, [contact(1, cr0dd_loyaltyid="M1")])
+    load_rows(config, [contact(2, cr0dd_loyaltyid="M1", firstname="Bea")])
+    assert len(site.reasons()) == 1
+    path = site.directory / "target.json"
+    path.write_text(json.dumps(config))
+    done = CliRunner().invoke(ledger, ["forget", "--config", str(path), "--stream", "contacts", guid(1), guid(9)])
+    assert done.output == "Forgotten: 1 of 2 rows.\n"
+    load_rows(config, [contact(2, cr0dd_loyaltyid="M1", firstname="Bea")])
+    assert site.member("M1")["firstName"] == "Bea"
+
+
+@pytest.mark.parametrize("ids", [(None, "N2"), ("N1", None), ("N1", "N2"), (None, None)])
+def test_two_new_contacts_with_one_address_become_one_member(site, ids):
+    before = site.ids()
+    rows = [contact(number, cr0dd_loyaltyid=each, emailaddress1="x@example.org") for number, each in enumerate(ids)]
+    load_rows(site.config(enrol="all"), rows)
+    assert len(site.ids() - before) == 1
+    assert len(site.reasons()) == 1
+
+
+def test_a_contact_that_moves_to_an_address_has_it_before_one_that_is_new(site):
+    site.put(id="M1", email="person.1@example.org")
+    config = site.config(enrol="all")
+    load_rows(config, [contact(1, cr0dd_loyaltyid="M1")])
+    before = site.ids()
+    moved = contact(1, cr0dd_loyaltyid="M1", emailaddress1="y@example.org")
+    load_rows(config, [moved, contact(2, emailaddress1="y@example.org")])
+    assert site.ids() == before
+    assert site.member("M1")["email"] == "y@example.org"

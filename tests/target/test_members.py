@@ -196,10 +196,18 @@ def test_off_enrols_after_a_404(site):
 
 def test_members_are_found_by_address(site):
     site.put(id="M1", email="Person.1@Example.org", firstName="Old")
-    site.put(id="person.2@example.org", email="other@example.org", firstName="Old")
+    site.put(id="person.2@example.org", email="", firstName="Old")
     load_rows(site.config(), [contact(1), contact(2)])
     assert site.member("M1")["firstName"] == "Ana"
     assert site.member("person.2@example.org")["firstName"] == "Ana"
+
+
+@pytest.mark.parametrize("enrol", ["existing", "all"])
+def test_who_has_an_address_now_is_not_the_member_who_had_it_as_an_id(site, enrol):
+    site.put(id="person.1@example.org", email="new@example.org", firstName="Old")
+    load_rows(site.config(enrol=enrol), [contact(1, firstname="Stranger")])
+    assert site.member("person.1@example.org")["firstName"] == "Old"
+    assert site.reasons() == ["a member has this e-mail address for its id, and another one for its address"]
 
 
 def test_an_address_of_several_members_rejects_the_row(site):
@@ -318,7 +326,7 @@ def test_ids_and_addresses_that_the_service_refuses_are_alone(site):
     assert states == [{"at": 1}]
     assert site.member("N99")["firstName"] == "Ana"
     assert sorted(site.reasons()) == [
-        *["Annex Cloud refused POST /users: a field is missing or not valid (400 AC1007)."] * 2,
+        *["Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address."] * 2,
         *["This id cannot be part of an address."] * 4,
         *["This id is longer than 500 characters."] * 2,
     ]
@@ -487,7 +495,7 @@ def test_streams_of_any_name(site):
 @pytest.mark.parametrize(
     ("more", "messages", "sentence"),
     [
-        ({}, [schema("segments")], "Setting `streams`: stream segments is not known (known: contacts)."),
+        ({}, [schema("campaigns")], "Setting `streams`: stream campaigns is not known (known: contacts"),
         (
             {"streams": {"contacts": {"fields": {"email": "mail"}}}},
             [schema()],

@@ -29,6 +29,7 @@ class Bulk(Service):
     Attributes:
         members: by id.
         poison: ids that no call may hold.
+        broken: ids at which the service fails.
         whole: what a bulk call answers instead, told by its body; None for results.
     """
 
@@ -37,6 +38,7 @@ class Bulk(Service):
         self.replies = [self.answer]
         self.members = {}
         self.poison = set()
+        self.broken = set()
         self.whole = lambda body: None
 
     def answer(self, request):
@@ -50,6 +52,8 @@ class Bulk(Service):
         if whole:
             return whole
         items = list(body.values()) if isinstance(body, dict) else body
+        if any(item["id"] in self.broken for item in items):
+            return 500, {}
         if any(item["id"] in self.poison for item in items):
             return 400, {"errorCode": "AC1007"}
         results = [self.one(item, creates=route == "bulkpostusers") for item in items]
@@ -60,6 +64,8 @@ class Bulk(Service):
 
     def one(self, fields, *, creates):
         member_id = fields["id"]
+        if member_id in self.broken:
+            return 500, {}
         if member_id in self.poison:
             return 400, {"errorCode": "AC1007"}
         if creates and member_id in self.members:
@@ -83,6 +89,11 @@ def members(service, monkeypatch):
 
 def some(count, first=0):
     return [(f"x{number}", {"firstName": "Ana"}) for number in range(first, first + count)]
+
+
+def stored(body):
+    """The members that a body is about, as records."""
+    return [{**each, "updateDate": "2025"} for each in (body.values() if isinstance(body, dict) else body)]
 
 
 def only(form):
@@ -232,6 +243,63 @@ def test_where_bulk_is_refused_single_calls_do_it_and_bulk_is_given_up(members, 
     assert "POST /bulkpatchusers" in service.calls, "the other route may work"
 
 
+@pytest.mark.parametrize("failure", [(500, {}), (503, {}), (200, b"<html>"), requests.ReadTimeout()])
+def test_where_bulk_always_fails_single_calls_do_it_and_bulk_is_given_up(members, service, failure):
+    assert members.get("nobody") is None, "the service is there"
+    service.whole = lambda body: failure
+    service.members = {"x1": {}}
+    results = [members.create_many(some(2, first=2 * chunk)) for chunk in range(MAX_REFUSALS + 2)]
+    assert told(results[0]) == [None, (RepeatedError, 409, "AC1006")], "the bulk call may have created it"
+    assert results[1:] == [[None, None]] * (MAX_REFUSALS + 1)
+    assert service.calls.count("POST /bulkpostusers") == 3 * MAX_REFUSALS
+    assert members.creations_per_call == 1
+
+
+def test_throttling_of_bulk_is_not_its_failure(members, service, monkeypatch):
+    monkeypatch.setattr(Gate, "pause", lambda self, seconds: None)
+    service.replies = [*[(429, {}, {"Retry-After": "1"})] * 20, service.answer]
+    assert members.create_many(some(2)) == [None, None]
+    assert service.calls == ["POST /bulkpostusers"] * 21
+    service.replies = [(429, {}, {"Retry-After": "86400"}), service.answer]
+    with pytest.raises(OutageError):
+        members.create_many(some(2, first=2))
+
+
+def test_an_outage_ends_the_run_by_a_single_call(members, service):
+    service.replies = [(503, {})]
+    with pytest.raises(OutageError, match=r"POST /users \(503\). Gave up after 10 tries"):
+        members.create_many(some(50))
+    assert service.calls == ["POST /bulkpostusers"] * 3 + ["POST /users"] * 10
+
+
+def test_an_item_at_which_the_service_fails_takes_no_other_along(members, service):
+    service.broken = {"x3"}
+    results = members.create_many(some(6))
+    assert told(results) == [None] * 3 + [(RowError, 500, "")] + [None] * 2
+    assert set(service.members) == {"x0", "x1", "x2", "x4", "x5"}
+
+
+def test_refused_items_in_a_section_of_their_own_are_not_taken_for_written(members, service):
+    service.members = {"x0": {}, "x1": {}}
+    service.whole = lambda body: (200, {"updated": [], "failed": stored(body)})
+    results = members.update_many([(Member(each), {"firstName": "Eva"}) for each in ("x0", "x1", "x2")])
+    assert told(results) == [None, None, (RowError, 404, "AC1005")]
+    assert service.members["x1"]["firstName"] == "Eva"
+
+
+def test_a_complaint_beside_the_data_is_seen(members, service):
+    service.members = {"x0": {}, "x1": {}}
+    service.whole = lambda body: (200, {"success": False, "Data": stored(body)})
+    assert members.update_many([(Member("x0"), {"firstName": "Eva"}), (Member("x1"), {})]) == [None, None]
+    assert service.members["x0"]["firstName"] == "Eva"
+
+
+def test_the_answer_may_repeat_what_was_sent(members, service):
+    service.whole = lambda body: (200, [{**each, "statusCode": 201} for each in body])
+    assert members.create_many([("x0", {"shoe": "41"}), ("x1", {"shoe": "42"})]) == [None, None]
+    assert service.calls == ["POST /bulkpostusers"]
+
+
 def test_bulk_that_never_says_what_it_did_is_given_up(members, service):
     def does(body):
         for item in body.values() if isinstance(body, dict) else body:
@@ -326,11 +394,13 @@ def test_whatever_bulk_does_each_member_ends_as_by_single_calls(data, monkeypatc
     ids = [f"x{number}" for number in range(data.draw(st.integers(2, 6)))]
     some_ids = st.sets(st.sampled_from(ids))
     service.poison = data.draw(some_ids)
-    before = data.draw(some_ids) - service.poison
+    service.broken = data.draw(some_ids) - service.poison
+    before = data.draw(some_ids) - service.poison - service.broken
     service.members = {member_id: {} for member_id in before}
     replies = st.sampled_from([None, None, UNREADABLE, (400, {}), (413, b""), (503, {}), (200, [])])
     service.whole = lambda body: data.draw(replies)
     results = Members(service.client()).create_many([(member_id, {"firstName": "Ana"}) for member_id in ids])
-    expected = [400 if each in service.poison else 409 if each in before else None for each in ids]
+    refused = dict.fromkeys(before, 409) | dict.fromkeys(service.poison, 400) | dict.fromkeys(service.broken, 500)
+    expected = [refused.get(each) for each in ids]
     assert [result and result.status for result in results] == expected
-    assert set(service.members) == set(ids) - service.poison | before
+    assert set(service.members) == set(ids) - service.poison - service.broken | before

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annex_d365.annexcloud.bulk_results import Verdict, verdicts
+from annex_d365.annexcloud.bulk_results import verdicts
+from annex_d365.annexcloud.bulk_words import Verdict
 
 DONE = Verdict(200)
 EXISTS = Verdict(409, "AC1006")
@@ -42,6 +43,12 @@ def of_one(item):
         ({"statusCode": 400, "errorCode": 1007}, Verdict(400, "1007")),
         ({"statusCode": 400, "errorCode": "AC1005"}, Verdict(400, "AC1005")),
         ({"status": "error", "statusCode": 422}, Verdict(422)),
+        ({"statusCode": 200, "error_message": "no", "error_code": "AC1004"}, Verdict(400, "AC1004")),
+        ({"statusCode": 200, "errorCode": "", "ErrorCode": "AC1005"}, Verdict(404, "AC1005")),
+        ({"statusCode": 200, "data": {"userDetail": {"error_code": "AC1005"}}}, Verdict(404, "AC1005")),
+        ({"STATUS_CODE": 200, "message": "User updated successfully."}, DONE),
+        ({"statusCode": 200, "failed": False, "errors": [], "failCount": 0, "updated": True}, DONE),
+        ({"statusCode": 200, "email": "a@example.com", "zipCode": 8000, "extendedAttribute": {"size": "9"}}, DONE),
     ],
 )
 def test_items_that_are_clear(item, verdict):
@@ -71,6 +78,25 @@ def test_items_that_are_clear(item, verdict):
         {"createDate": "2024-08-08T07:00:12+0000", "error": "no"},
         {"id": "x2", "statusCode": 200},
         {"userId": "x2", "statusCode": 200},
+        {"status": "200", "message": "Member not found"},
+        {"statusCode": 200, "message": "No user updated"},
+        {"statusCode": 200, "message": "user"},
+        {"statusCode": 200, "errorMsg": "invalid"},
+        {"statusCode": 200, "error_message": "invalid"},
+        {"statusCode": 200, "ErrorCode": "AC4711"},
+        {"statusCode": 200, "reason": "invalid email"},
+        {"statusCode": 200, "note": "left alone"},
+        {"statusCode": 200, "failed": True},
+        {"statusCode": 200, "saved": False},
+        {"statusCode": 200, "updated": False},
+        {"statusCode": 200, "errorCount": 1},
+        {"statusCode": 200, "checks": {"email": "invalid"}},
+        {"statusCode": 200, "email": ["invalid"]},
+        {"status": {"code": 404}, "createDate": "2024-08-08"},
+        {"status": 200, "Data": {"status": 404}},
+        {"statusCode": 200, "errorCode": "AC1005", "error_code": "AC1006"},
+        {"statusCode": 200, "Data": "Member not found"},
+        {"status": "INACTIVE", "createDate": "2020-01-01", "message": "update ignored"},
     ],
 )
 def test_items_that_are_not_clear(item):
@@ -96,6 +122,84 @@ def test_items_that_are_not_clear(item):
 )
 def test_shapes_of_answers(answer):
     assert verdicts(answer, IDS) == [DONE, EXISTS, DONE]
+
+
+STORED = {"updateDate": "2025-01-01T00:00:00+0000"}
+
+
+@pytest.mark.parametrize(
+    "section", ["failed", "failedUsers", "errors", "rejected", "skipped", "not_updated", "Invalid"]
+)
+@pytest.mark.parametrize("envelope", [lambda answer: answer, lambda answer: {"Data": answer}])
+def test_a_section_speaks_against_its_items(section, envelope):
+    refused = [{"id": each, **STORED} for each in ("x1", "x2", "x3")]
+    assert verdicts(envelope({"updated": [], section: refused}), IDS) == [None] * 3
+    by_id = {section: {"x1": STORED, "x2": STORED, "x3": BAD}}
+    assert verdicts(envelope(by_id), IDS) == [None, None, EXISTS]
+    some = {"updated": refused[:1], section: [refused[1]], "results": [{"id": "x3", **BAD}]}
+    assert verdicts(envelope(some), IDS) == [DONE, None, EXISTS]
+
+
+def test_a_section_speaks_for_its_items():
+    answer = {"success": [{"id": "x1"}, {"id": "x2", **BAD}], "Updated": {"x3": {"email": "a@example.com"}}}
+    assert verdicts(answer, IDS) == [DONE, EXISTS, DONE]
+    assert verdicts({"success": [{"id": "x1", "statusCode": 409}]}, IDS) == [None] * 3
+    assert verdicts({"users": [{"id": "x1"}]}, IDS) == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"status": "error"},
+        {"statusCode": 400},
+        {"success": False},
+        {"errorMessage": "two are not valid"},
+        {"error_code": "AC4711"},
+        {"errors": ["x2 is not valid"]},
+        {"failed": ["x2"]},
+        {"failed": {"x2": "not valid"}},
+        {"failed": [{"index": 1, "reason": "not valid"}]},
+        {"skipped": [{"id": "17"}]},
+        {"leftOut": ["x2"]},
+        {"failed": 1},
+    ],
+)
+def test_a_complaint_around_items_may_be_about_each(around):
+    results = [{"id": "x1", **GOOD}, {"id": "x2", **STORED}, {"id": "x3", **BAD}]
+    for answer in (
+        {"results": results, **around},
+        {"Data": {"results": results}, **around},
+        {"x1": GOOD, "x2": STORED, "x3": BAD, **around},
+    ):
+        assert verdicts(answer, IDS) == [None, None, EXISTS]
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"status": "200", "message": "Success"},
+        {"success": 2, "failed": 0, "errors": [], "errorCode": ""},
+        {"success": True, "requestId": "r-17", "meta": None},
+    ],
+)
+def test_what_is_around_items_and_no_complaint(around):
+    results = [{"id": "x1", **GOOD}, {"id": "x2", **STORED}, {"id": "x3", **BAD}]
+    assert verdicts({"results": results, **around}, IDS) == [DONE, DONE, EXISTS]
+
+
+def test_fields_that_were_sent_may_be_repeated():
+    answer = [{"id": "x1", "statusCode": 200, "shoe_size": "42"}]
+    assert verdicts(answer, ["x1"]) == [None]
+    assert verdicts(answer, ["x1"], {"id", "shoeSize"}) == [DONE]
+    assert verdicts([{**answer[0], "reason": "no"}], ["x1"], {"shoeSize", "reason"}) == [None]
+
+
+@given(name=st.text(max_size=12), value=st.text(min_size=1, max_size=12), place=st.booleans())
+def test_no_unknown_text_is_taken_for_a_success(name, value, place):
+    item = {"id": "x1", "statusCode": 200, f"x{name}": value}
+    answer = [{"Data": item} if place else item]
+    # No name of a member's field begins with an x.
+    assert verdicts(answer, ["x1"]) == [None]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from annex_d365.annexcloud.client import MAX_ID_LENGTH, AnnexCloud, path_segment, service_root
 from annex_d365.annexcloud.errors import RepeatedError
+from annex_d365.annexcloud.judge import MAX_BAD_ROWS
 from annex_d365.annexcloud.members import Member, Members, nested
 from annex_d365.annexcloud.token import Credentials, hmac_claim
 from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
@@ -92,22 +93,125 @@ LOST = (404, b"<html>not here</html>")
 @pytest.mark.parametrize("reply", [REFUSED, LOST, (404, {"errorCode": "AC1001"}), (302, b"")])
 @pytest.mark.parametrize("others", [GOOD, (404, {"errorCode": "AC1005"})])
 def test_an_id_that_alone_is_refused_rejects_the_row(members, service, reply, others):
-    service.replies = [GOOD, reply, others, reply, others, reply, others]
+    service.replies = [GOOD, reply, others, reply, others]
     assert members.get("known").id == "x1"
     member = Member("marker/tiers")
-    for call in (lambda: members.get(member.id), lambda: members.update(member, {}), lambda: members.create("m/t", {})):
+    for call in (lambda: members.get(member.id), lambda: members.update(member, {})):
         with pytest.raises(RowError, match="refuses this id, and no other") as error:
             call()
         assert "marker" not in str(error.value)
         assert error.value.status == 0, "it is not known whether there is such a member"
         assert service.requests[-1].url.endswith("/users/known")
-    assert len(service.requests) == 7
+    assert len(service.requests) == 5
 
 
 def test_the_first_id_of_a_run_may_be_the_one_that_is_refused(members, service):
     service.replies = [REFUSED, (404, {"errorCode": "AC1005"})]
     with pytest.raises(RowError, match="refuses this id"):
         members.get("x/tiers")
+
+
+@pytest.mark.parametrize("reply", [LOST, (404, {"errorCode": "AC1001"}), (302, b"")])
+def test_a_route_that_the_site_lacks_ends_the_run(members, service, reply):
+    service.replies = [reply, GOOD]
+    with pytest.raises(ServiceError, match="offers no POST /users/search to this site") as error:
+        members.find_by_email("ana@example.com")
+    assert not isinstance(error.value, RowError)
+    assert "ana@" not in str(error.value)
+
+
+@pytest.mark.parametrize("reply", [LOST, (404, {"errorCode": "AC1001"}), (302, b""), REFUSED])
+def test_a_body_that_alone_is_refused_rejects_the_row(members, service, reply):
+    service.replies = [(409, {"errorCode": "AC1006"}), reply, GOOD]
+    with pytest.raises(RowError, match="exists"):
+        members.create("x1", {})
+    with pytest.raises(RowError, match="refuses POST /users for this row") as error:
+        members.create("marker", {})
+    assert error.value.status == 0
+    assert "marker" not in str(error.value)
+
+
+def test_bodies_that_are_all_refused_are_a_route_that_is_closed(members, service):
+    service.replies = [lambda request: GOOD if request.method == "GET" else REFUSED]
+    for number in range(MAX_BAD_ROWS):
+        with pytest.raises(RowError, match="for this row"):
+            members.create(f"x{number}", {})
+    with pytest.raises(ServiceError, match="offers no POST /users") as error:
+        members.create("one more", {})
+    assert not isinstance(error.value, RowError)
+
+
+def failing_at(*ids, others=GOOD, status=500):
+    """Fails at writes of these members."""
+
+    def answer(request):
+        about = json.loads(request.body)["id"] if request.body else ""
+        return (status, {}) if about in ids else others
+
+    return answer
+
+
+WRITES = {
+    "create": lambda members, each: members.create(each, {}),
+    "update": lambda members, each: members.update(Member(each), {}),
+    "delete": lambda members, each: members.delete(each, "a@example.com"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("others", [GOOD, (404, {"errorCode": "AC1005"})])
+def test_a_row_at_which_alone_the_service_fails_is_rejected(members, service, write, others):
+    service.replies = [failing_at("marker", others=others)]
+    with pytest.raises(RowError, match=r"fails at (POST|PATCH) /[a-z]") as error:
+        write(members, "marker")
+    assert error.value.status == 500
+    assert "marker" not in str(error.value)
+    sent = [request.method == "GET" for request in service.requests]
+    assert sent == [False] * 3 + [True, False, True], "another is answered before and after the last failure"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_service_that_is_not_there_for_a_row_is_an_outage(members, service, status):
+    service.replies = [failing_at("x1", status=status)]
+    with pytest.raises(OutageError, match="10 tries"):
+        members.create("x1", {})
+
+
+def test_a_service_that_fails_at_all_is_an_outage(members, service):
+    service.replies = [(500, {})]
+    with pytest.raises(OutageError, match="10 tries"):
+        members.create("x1", {})
+
+
+@pytest.mark.parametrize("failures", range(1, 5))
+def test_an_outage_that_ends_while_a_row_is_judged_is_no_bad_row(members, service, failures):
+    service.replies = [(500, {})] * failures + [GOOD]
+    members.create("x1", {})
+
+
+@pytest.mark.parametrize("reply", [(500, {}), (403, {}), REFUSED, requests.ReadTimeout()])
+def test_another_request_has_to_be_answered_after_the_last_failure(members, service, reply):
+    service.replies = [(500, {})] * 3 + [GOOD, (500, {}), reply, GOOD]
+    members.create("x1", {})
+    assert [request.method for request in service.requests] == ["POST"] * 3 + ["GET", "POST", "GET", "POST"]
+
+
+def test_bad_rows_in_a_row_are_an_outage(members, service):
+    ids = [f"x{number}" for number in range(2 * MAX_BAD_ROWS + 1)]
+    service.replies = [failing_at(*ids)]
+    for place, each in enumerate(ids[:-1]):
+        if place == MAX_BAD_ROWS:
+            members.update(Member("good"), {})
+        with pytest.raises(RowError):
+            members.update(Member(each), {})
+    with pytest.raises(OutageError, match="10 tries"):
+        members.update(Member(ids[-1]), {})
+
+
+def test_a_create_that_was_done_and_failed_is_repeated(members, service):
+    service.replies = [(500, {})] * 3 + [GOOD, (409, {"errorCode": "AC1006"})]
+    with pytest.raises(RepeatedError):
+        members.create("x1", {})
 
 
 @pytest.mark.parametrize(("reply", "setting"), [(REFUSED, "secret_key"), (LOST, "base_url")])

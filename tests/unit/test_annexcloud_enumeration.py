@@ -112,7 +112,7 @@ def test_windows_find_everybody_whose_seconds_are_not_crowded(seconds, inclusive
 
 
 @given(st.lists(st.tuples(initials, initials), min_size=1, max_size=16), st.booleans(), st.booleans())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_a_crowded_second_is_never_incomplete_in_silence(names, inclusive, particular):
     everybody = [member(number, SAME, *name) for number, name in enumerate(names)]
     directory = Directory(everybody, inclusive=inclusive, particular=particular)
@@ -290,3 +290,15 @@ def test_pages_are_asked_for_ahead_when_their_number_is_known():
         pages = PagesAhead(Crew(pool, 3), ask, lambda answer: answer["pages"])
         pages(1)
     assert sorted(asked) == [1, 2, 3, 4]
+
+
+def test_what_was_taken_before_a_failure_is_done_first():
+    def tasks():
+        yield from (1, 2)
+        raise ServiceError("down")
+
+    with ThreadPoolExecutor(3) as pool:
+        results = Crew(pool, 3).in_order(tasks(), str)
+        assert [next(results), next(results)] == [(1, "1"), (2, "2")]
+        with pytest.raises(ServiceError, match="down"):
+            next(results)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 
 from annex_d365.errors import ConnectorError, SettingError
-from annex_d365.ledger import Claim, Entry, Ledger, State, changed, database, digest, faults, fold, merged
+from annex_d365.ledger import Claim, Entry, Ledger, State, changed, database, digest, faults, fold, merged, turns
 from annex_d365.ledger.links import Link, Links
 from annex_d365.ledger.store import Shelf
 from annex_d365.ledger.tables import decode_text, encode_text
@@ -259,6 +259,91 @@ def test_processes_that_create_a_ledger_and_claim_the_same_agree_on_one_holder_e
     assert len(ledger(site=site).book("members", "contacts").entries(f"t{number}" for number in range(60))) == 60
 
 
+# Turns
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    monkeypatch.setattr(turns, "WAITS", 2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_process_at_a_time_has_the_turn_of_an_object_whatever_its_stream(ledger):
+    one, other = ledger().book("points", "a"), ledger().book("points", "b")
+    with one.turn() as turn:
+        assert turn.held()
+        one.save([Entry("k", "t")])
+        other.save([Entry("l", "u")])
+        with pytest.raises(ConnectorError, match="Another run with this ledger has been writing points"), other.turn():
+            pytest.fail("two have the turn")
+    with other.turn() as again:
+        assert again.held()
+        assert not turn.held()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_turn_ends_when_its_block_fails(ledger):
+    book = ledger().book("points", "a")
+    with pytest.raises(KeyError), book.turn() as turn:
+        raise KeyError
+    with pytest.raises(ConnectorError, match="lost its lock"):
+        turn.check()
+    with book.turn() as turn:
+        turn.check()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_preview_waits_for_no_turn_and_creates_no_file(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db", site="s", run="r", preview=True)
+    with ledger.book("points", "a").turn() as one, ledger.book("points", "a").turn() as other:
+        assert one.held()
+        assert other.held()
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+TAKER = """
+import sys
+from annex_d365.ledger import Ledger
+with Ledger(sys.argv[1], site=sys.argv[2], run="killed").book("points", "a").turn() as turn:
+    turn.check()
+    print("taken", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_turn_ends_with_its_process(url, ledger, monkeypatch):
+    site = uuid.uuid4().hex
+    book = ledger(site=site).book("points", "a")
+    taker = child(TAKER, url, site)
+    assert taker.stdout.readline() == "taken\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "PATIENCE", 0.1)
+        patch.setattr(turns, "WAITS", 1)
+        with pytest.raises(ConnectorError, match="Another run"), book.turn():
+            pytest.fail("two have the turn")
+    taker.kill()
+    taker.communicate()
+    with book.turn() as turn:
+        assert turn.held()
+
+
+def test_a_turn_ends_with_its_connection(url, ledger):
+    if url.startswith("sqlite"):
+        pytest.skip("a file has no connection to lose")
+    one = ledger()
+    killer = one._store.database
+    find = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+    with pytest.raises(ConnectorError), one.book("points", "a").turn() as turn:  # noqa: PT012 - the end raises it
+        assert turn.held()
+        with killer.reading() as connection:
+            connection.exec_driver_sql(find)
+        assert not turn.held()
+    with one.book("points", "a").turn() as turn:
+        assert turn.held()
+
+
 # Durability
 
 
@@ -464,7 +549,7 @@ def test_waiting_for_another_process_ends(ledger, monkeypatch):
 
 def test_a_full_disk(tmp_path):
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db", site="s", run="r")
-    with ledger._store._database.reading() as connection:
+    with ledger._store.database.reading() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 20")
     book = ledger.book("members", "contacts")
     with pytest.raises(ConnectorError, match=r"ledger\.db has no space left on its disk\.$"):
@@ -480,9 +565,9 @@ def test_a_lost_connection_is_opened_anew_between_transactions_but_not_within(le
     book = one.book("members", "contacts")
 
     def cut():
-        with one._store._database.reading() as connection:
+        with one._store.database.reading() as connection:
             number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-            with other._store._database.reading() as killer:
+            with other._store.database.reading() as killer:
                 killer.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")
             return connection.exec_driver_sql("SELECT 1").scalar()
 
@@ -490,9 +575,9 @@ def test_a_lost_connection_is_opened_anew_between_transactions_but_not_within(le
     with pytest.raises(ConnectorError, match="lost its connection"):
         cut()
     assert book.entries(["k"])["k"].target == "t"
-    with one._store._database.reading() as connection:
+    with one._store.database.reading() as connection:
         number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-    with other._store._database.reading() as killer:
+    with other._store.database.reading() as killer:
         killer.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")
     book.save([Entry("k", "u")])
     assert book.entries(["k"])["k"].target == "u"
