@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from singer_sdk import Tap
+
+import tap_annex.settings
 import tap_d365.settings
 import target_annex.settings
 from annex_d365_sandbox.sandbox import Sandbox
+from tap_annex.tap import TapAnnex
 from tap_d365.tap import TapD365
 from target_annex.presets import ANNEX_CLOUD, PRESETS
 
@@ -19,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 #: JSON Schema of each plugin's settings.
 PLUGINS = {
     "tap-d365": tap_d365.settings.CONFIG,
+    "tap-annex": tap_annex.settings.CONFIG,
     "target-annex": target_annex.settings.CONFIG,
     "target-d365": target_annex.settings.CONFIG_D365,
 }
@@ -69,22 +74,29 @@ def preset(stream: str) -> Iterator[str]:
         yield f"| `{field}` | `{column}` |"
 
 
-def streams() -> Iterator[str]:
-    """The streams of tap-d365, as the sandbox's organisation has them."""
+def streams(tap: Tap) -> Iterator[str]:
+    """The streams of a tap."""
     yield "| stream | key | bookmark | replication |"
     yield "|---|---|---|---|"
+    for stream in tap.streams.values():
+        keys = ", ".join(f"`{key}`" for key in stream.primary_keys)
+        bookmark = f"`{stream.replication_key}`" if stream.replication_key else ""
+        yield f"| `{stream.name}` | {keys} | {bookmark} | {stream.replication_method} |"
+
+
+def taps() -> dict[str, Iterator[str]]:
+    """Their streams, as the sandbox has them."""
     with Sandbox(contacts=0) as sandbox:
-        config = {
-            "organization_url": sandbox.info["url"],
-            "auth_endpoint_url": sandbox.info["auth_endpoint_url"],
-            "client_id": sandbox.info["credentials"]["client_id"],
-            "client_secret": sandbox.info["credentials"]["client_secret"],
-            "ca_bundle": sandbox.info["ca_bundle"],
+        info, ca_bundle = sandbox.info, sandbox.info["ca_bundle"]
+        dynamics = {
+            "organization_url": info["url"],
+            "auth_endpoint_url": info["auth_endpoint_url"],
+            "client_id": info["credentials"]["client_id"],
+            "client_secret": info["credentials"]["client_secret"],
+            "ca_bundle": ca_bundle,
         }
-        for stream in TapD365(config=config).streams.values():
-            keys = ", ".join(f"`{key}`" for key in stream.primary_keys)
-            bookmark = f"`{stream.replication_key}`" if stream.replication_key else ""
-            yield f"| `{stream.name}` | {keys} | {bookmark} | {stream.replication_method} |"
+        made = [TapD365(config=dynamics), TapAnnex(config={**info["annex"], "ca_bundle": ca_bundle})]
+        return {f"streams of {tap.name}": iter(list(streams(tap))) for tap in made}
 
 
 def _kind(rule: Mapping[str, Any]) -> str:
@@ -110,9 +122,8 @@ def current() -> dict[Path, str]:
         mark = f"# settings of {plugin} (make docs)"
         texts[meltano] = between(texts[meltano], mark, "# end of settings", yaml(plugin))
     tables = {
-        "settings of tap-d365": markdown("tap-d365"),
-        "settings of target-annex": markdown("target-annex"),
-        "streams of tap-d365": streams(),
+        **{f"settings of {plugin}": markdown(plugin) for plugin in ("tap-d365", "tap-annex", "target-annex")},
+        **taps(),
         "preset of contacts": preset("contacts"),
     }
     for name, lines in tables.items():

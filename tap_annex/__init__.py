@@ -1,0 +1,1 @@
+"""A Singer tap for the Annex Cloud Loyalty API."""
