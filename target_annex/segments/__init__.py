@@ -1,0 +1,1 @@
+"""Segments and their members, from one service into the other."""

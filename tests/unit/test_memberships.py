@@ -1,0 +1,178 @@
+"""Who is remembered as a member of a copy. On SQLite, and on PostgreSQL where LEDGER_TEST_URL names a database."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, inspect, text
+
+from annex_d365.ledger import Ledger, memberships
+
+SERVER = os.environ.get("LEDGER_TEST_URL", "")
+URLS = ["sqlite", *(["postgresql"] if SERVER else [])]
+
+
+@pytest.fixture(params=URLS)
+def url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else SERVER
+
+
+@pytest.fixture
+def ledger(url):
+    site, opened = uuid.uuid4().hex, []
+
+    def open_ledger(**options):
+        opened.append(Ledger(url, **{"site": site, "run": "run-1", **options}))
+        return opened[-1]
+
+    yield open_ledger
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def members(ledger):
+    return ledger().memberships()
+
+
+def gone(members, copy):
+    return [each for part in members.gone(copy) for each in part]
+
+
+def test_a_copy_is_not_known_until_it_is_learnt(members):
+    assert members.find("550") is None
+    copy = members.learn("550", ["b", "a", "a"])
+    assert members.find("550") == copy
+    assert (copy.number, copy.version, copy.size, copy.unfinished) == (0, "", 0, False)
+    assert members.known(copy, ["a", "c"]) == {"a"}
+
+
+def test_a_copy_that_was_learnt_by_half_is_not_known(members):
+    def broken():
+        yield "a"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        members.learn("550", broken())
+    assert members.find("550") is None
+    copy = members.learn("550", ["b"])
+    assert members.known(copy, ["a", "b"]) == {"b"}
+
+
+def test_who_is_not_seen_in_a_pass_is_gone(members):
+    copy = members.begin(members.learn("550", ["a", "b", "c"]), "v1")
+    assert (copy.number, copy.version, copy.rows, copy.size, copy.complete) == (1, "v1", 0, 3, False)
+    copy = members.seen(copy, ["b", "d"], rows=3, changed=True)
+    assert (copy.rows, copy.unfinished) == (3, True)
+    assert members.count_gone(copy) == 2
+    assert gone(members, copy) == ["a", "c"]
+    members.forget(copy, ["a"])
+    assert gone(members, copy) == ["c"]
+    assert members.complete(copy).complete
+    assert members.begin(copy, "v2").size == 3
+
+
+def test_gone_members_may_be_forgotten_on_the_way(members, monkeypatch):
+    monkeypatch.setattr(memberships, "BATCH", 3)
+    names = [f"{number:02d}" for number in range(10)]
+    copy = members.begin(members.learn("550", names), "v1")
+    found = []
+    for part in members.gone(copy):
+        members.forget(copy, part[1:])  # the first one stays
+        found.append(part)
+    assert found == [names[:3], names[3:6], names[6:9], names[9:]]
+    assert gone(members, copy) == names[::3]
+
+
+def test_copies_and_sites_are_apart(ledger):
+    one, other = ledger().memberships(), ledger(site=uuid.uuid4().hex).memberships()
+    first = one.learn("550", ["a"])
+    second = one.learn("551", ["a"])
+    assert other.find("550") is None
+    other.learn("550", ["x"])
+    one.forget_copy("550")
+    assert one.find("550") is None
+    assert one.known(first, ["a"]) == set()
+    assert one.known(second, ["a"]) == {"a"}
+    assert other.find("550") is not None
+
+
+def test_unfinished_copies(members):
+    copies = [members.learn(target, []) for target in ("550", "551", "552")]
+    members.touched(copies[0])
+    members.forget(copies[2], ["a"])
+    assert {each.target for each in members.unfinished()} == {"550", "552"}
+    members.finished(copies[0])
+    assert {each.target for each in members.unfinished()} == {"552"}
+
+
+def test_another_run_knows_it(ledger):
+    before = ledger().memberships()
+    copy = before.seen(before.begin(before.learn("550", ["a"]), "v1"), ["a", "b"], rows=2, changed=True)
+    after = ledger(run="run-2").memberships()
+    assert after.find("550") == copy
+    assert after.known(copy, ["a", "b", "c"]) == {"a", "b"}
+
+
+def test_a_preview_sees_all_and_changes_nothing(ledger):
+    kept = ledger().memberships()
+    copy = kept.begin(kept.learn("550", ["a", "b"]), "v1")
+    kept.touched(copy)
+    own = ledger(preview=True).memberships()
+    seen = own.find("550")
+    assert (seen.number, seen.version, seen.size, seen.unfinished) == (1, "v1", 2, True)
+    seen = own.seen(own.begin(seen, "v2"), ["b", "c"], rows=2, changed=True)
+    assert gone(own, seen) == ["a"]
+    own.forget(seen, ["a"])
+    own.forget_copy("550")
+    assert own.find("550") is None
+    assert kept.find("550") == kept.touched(copy)
+    assert kept.known(copy, ["a", "b", "c"]) == {"a", "b"}
+
+
+def test_a_preview_of_no_ledger(tmp_path):
+    with closing(Ledger(f"sqlite:///{tmp_path}/none.db", site="s", run="r", preview=True)) as ledger:
+        own = ledger.memberships()
+        assert own.find("550") is None
+        assert own.known(own.learn("550", ["a"]), ["a"]) == {"a"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_ledger_of_an_earlier_version_gets_the_tables(tmp_path, preview):
+    path = tmp_path / "ledger.db"
+    Ledger(f"sqlite:///{path}", site="s", run="r").close()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        for table in ("annex_d365_copies", "annex_d365_memberships"):
+            connection.execute(text(f"DROP TABLE {table}"))
+    with closing(Ledger(f"sqlite:///{path}", site="s", run="r", preview=preview)) as ledger:
+        own = ledger.memberships()
+        assert own.find("550") is None
+        own.learn("550", ["a"])
+    assert inspect(engine).has_table("annex_d365_memberships") is not preview
+    engine.dispose()
+
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=8)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sets(any_text, max_size=8), st.lists(st.sets(any_text, max_size=8), max_size=3))
+def test_it_is_a_set(members, first, rounds):
+    """Of texts of any characters, whatever joins and leaves."""
+    target, there = uuid.uuid4().hex, set(first)
+    copy = members.learn(target, first)
+    for number, now in enumerate(rounds):
+        copy = members.begin(copy, str(number))
+        assert copy.size == len(there)
+        copy = members.seen(copy, now, rows=len(now), changed=True)
+        assert set(gone(members, copy)) == there - now
+        members.forget(copy, gone(members, copy))
+        there = now
+        assert members.known(copy, sorted(first | there)) == there
