@@ -39,9 +39,9 @@ class SegmentStream(Stream):
 
     @property
     def run_start(self) -> str:
-        """When this run began."""
+        """When this run began, to the millisecond: it tells its members from those of a run before that broke off."""
         moment = datetime.fromtimestamp(self._tap_annex.initialized_at / 1000, timezone.utc)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - as in the SDK
         """The records of all segments."""

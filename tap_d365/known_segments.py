@@ -21,8 +21,8 @@ _BYTES = 16
 class KnownSegments(Protocol):
     """Ids of segments that the target may have."""
 
-    def add(self, key: str) -> None:
-        """It will be sent."""
+    def add(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """They will be sent; what goes into the state before."""
 
     def gone(self, present: Collection[str]) -> Iterator[str]:
         """Known ones that are not ``present``; their deletion will be sent."""
@@ -39,11 +39,18 @@ class InState:
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        self._known = unpacked(state.get("known"))
+        # Once there were too many, those that were not kept stay unknown.
+        self._is_overfull = bool(state.get("overfull"))
+        try:
+            self._known = unpacked(state.get("known") or "")
+        except (TypeError, ValueError):
+            self._known = set()
+            logger.warning("The ids of segments in the state cannot be read; deletions until now stay unseen.")
 
-    def add(self, key: str) -> None:
-        """It will be sent."""
-        self._known.add(key)
+    def add(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """They will be sent; what goes into the state before."""
+        self._known.update(keys)
+        return self._kept()
 
     def gone(self, present: Collection[str]) -> Iterator[str]:
         """Known ones that are not ``present``; their deletion will be sent."""
@@ -53,12 +60,16 @@ class InState:
 
     def finish(self) -> Mapping[str, Any]:
         """All was sent; what goes into the state."""
-        if len(self._known) > MAX_IDS_IN_STATE:
+        kept = self._kept()
+        if self._is_overfull:
             logger.warning(
                 "More than %d segments: only with `snapshot_path` is it seen that one was deleted.", MAX_IDS_IN_STATE
             )
-            return {}
-        return {"known": packed(self._known)}
+        return kept
+
+    def _kept(self) -> Mapping[str, Any]:
+        self._is_overfull |= len(self._known) > MAX_IDS_IN_STATE
+        return {"overfull": True} if self._is_overfull else {"known": packed(self._known)}
 
 
 class InFile:
@@ -71,16 +82,17 @@ class InFile:
     """
 
     def __init__(self, snapshot: Snapshot, state: Mapping[str, Any], wanted: Iterable[str]) -> None:
-        self._snapshot = snapshot
-        token = state.get("sweep")
-        if not snapshot.begin(token if isinstance(token, str) else None, completed=True):
+        self._snapshot, token = snapshot, state.get("sweep")
+        self._token = token if isinstance(token, str) else None
+        if not snapshot.begin(self._token, completed=True):
             logger.warning("The file of segments does not belong to the state; deletions may stay unseen.")
         snapshot.begin_sweep()
         snapshot.add(wanted)
 
-    def add(self, key: str) -> None:
-        """It will be sent."""
-        self._snapshot.add((key,))
+    def add(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """They will be sent; what goes into the state before."""
+        self._snapshot.add(keys)
+        return {"sweep": self._token} if self._token else {}
 
     def gone(self, present: Collection[str]) -> Iterator[str]:
         """Known ones that are not ``present``; their deletion will be sent."""
@@ -114,10 +126,12 @@ def packed(ids: Iterable[str]) -> str:
     return base64.b64encode(b"".join(sorted(uuid.UUID(each).bytes for each in ids))).decode()
 
 
-def unpacked(text: Any) -> set[str]:
-    """The inverse of :func:`packed`; of what is no such text, nothing."""
-    try:
-        kept = base64.b64decode(text or "", validate=True)
-        return {str(uuid.UUID(bytes=kept[at : at + _BYTES])) for at in range(0, len(kept), _BYTES)}
-    except (TypeError, ValueError):
-        return set()
+def unpacked(text: str) -> set[str]:
+    """The inverse of :func:`packed`.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is none of :func:`packed`.
+    """
+    kept = base64.b64decode(text, validate=True)
+    return {str(uuid.UUID(bytes=kept[at : at + _BYTES])) for at in range(0, len(kept), _BYTES)}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from singer_sdk import typing as th
@@ -13,23 +12,25 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.segments.choice import Marketing
 from annex_d365.dataverse.segments.reader import SegmentReader
-from annex_d365.dataverse.segments.segment import CONTACT, Segment
+from annex_d365.dataverse.segments.segment import Segment
 from annex_d365.dataverse.types import JsonSchema
-from annex_d365.errors import ConnectorError, PrivilegeError
 from annex_d365.singer.pace import Pace
 from tap_d365.member_records import MemberRecords, chosen_columns
+from tap_d365.segment_run import CHECKED_AT_ONCE, SegmentRun
 from tap_d365.segment_state import Seen, fingerprint
 from tap_d365.segment_stream import SegmentStream
 
 if TYPE_CHECKING:
     from tap_d365.tap import TapD365
 
-#: Warnings about single segments; the others are counted.
-MAX_WARNINGS = 10
 _FIXED = th.PropertiesList(
     th.Property("segment_id", th.UUIDType, required=True),
     th.Property("contact_id", th.UUIDType, required=True),
-    th.Property("version", th.DateTimeType, description="Evaluation of the segment that the member is of"),
+    th.Property(
+        "version",
+        th.DateTimeType,
+        description="State of the segment that the member is of: when it was last evaluated or changed",
+    ),
     th.Property("member_id", th.StringType, description="Loyalty id; null where the contact has none"),
     th.Property("email", th.StringType),
 ).to_dict()
@@ -38,7 +39,8 @@ _FIXED = th.PropertiesList(
 class SegmentMembers(SegmentStream):
     """Members of the segments that were evaluated or changed since the last run, all of each.
 
-    State, by generation: ``seen``, a :class:`~tap_d365.segment_state.Seen`. It moves when all is done.
+    State, by generation: ``seen``, a :class:`~tap_d365.segment_state.Seen`. Its bookmark moves when all is done; until
+    then the finished segments are in it by their versions, so that a run that was killed is gone on with.
     """
 
     name = "segment_members"
@@ -61,34 +63,58 @@ class SegmentMembers(SegmentStream):
         """None: snapshots are written when a segment is done, not before each member."""
         return ()
 
-    def get_records(self, context: Context | None) -> Iterable[Row]:  # noqa: ARG002 - as in the SDK
+    @property
+    def snapshots(self) -> Sequence[SegmentSnapshots]:
+        """What writes the snapshots."""
+        return [each for each in self.child_streams if isinstance(each, SegmentSnapshots)]
+
+    def found(self) -> Iterator[Row]:
         """The members; snapshots are written in between."""
         records = MemberRecords(self)
-        query = fingerprint(self.host, self.condition, sorted(records.sources.items()))
+        # A stream or a column that is selected later has seen nothing yet.
+        streams = [each.selected for each in (self, *self.snapshots)]
+        query = fingerprint(self.host, self.condition, sorted(records.sources.items()), streams)
         seen = Seen.from_state(self.generation_state.get("seen"), query)
         start = seen.start(self.config["lookback_seconds"]) or ""
-        listed = list(self.wanted())
+        listed = {each.segment_id: each for each in self.wanted()}
         due = [
             each
-            for each in listed
+            for each in listed.values()
             if each.segment_id in seen.again or (each.changed_on >= start and not seen.has(each.version))
         ]
-        run = _Run(self)
+        for each in self.snapshots:
+            each.begin()
+        run = SegmentRun(self)
         readable = [each for each in due if run.has_members(each)]
         pace = self._pace(sum(each.member_count or 0 for each in readable))
-        members = self.marketing.members(records.asked)
-        reader = SegmentReader(members, self.dataverse.http.gate, self.config["max_parallel_requests"])
-        for part in reader.parts(readable):
-            for row in part.rows:
-                pace.row()
-                yield records.record(part.segment.segment_id, run.version(part.segment), row)
-            run.note(part.segment, len(part.rows))
-            if part.last:
-                run.end(part.segment, part.failure)
+        for row in self._members(records, run, readable, seen):
+            pace.row()
+            yield row
         pace.finish()
         run.report(first=not seen.until)
-        rows = ((each.changed_on, each.version) for each in listed)
+        listed.update((each.segment_id, each) for each in run.done)
+        rows = ((each.changed_on, each.version) for each in listed.values())
         self.generation_state = {"seen": seen.after(rows, self.run_start, run.failed).to_state()}
+
+    def _members(
+        self, records: MemberRecords, run: SegmentRun, segments: Sequence[Segment], seen: Seen
+    ) -> Iterator[Row]:
+        """Members of the segments, and once more of those that changed meanwhile."""
+        members = self.marketing.members(records.asked)
+        for again in (True, False):
+            reader = SegmentReader(
+                members, self.dataverse.http.gate, self.config["max_parallel_requests"], self.dataverse.ask_for_advice
+            )
+            for part in reader.parts(segments):
+                for row in part.rows:
+                    yield records.record(part.segment.segment_id, run.version(part.segment), row)
+                run.note(part.segment, len(part.rows))
+                if part.last:
+                    run.end(part.segment, part.failure)
+                    if run.check(again=again, least=CHECKED_AT_ONCE):
+                        self.generation_state = {"seen": seen.with_read(run.done).to_state()}
+            run.check(again=again)
+            segments = [each for each in run.moved.values() if again and run.has_members(each)]
 
     def _pace(self, total: int) -> Pace:
         dataverse = self.dataverse
@@ -120,9 +146,11 @@ class SegmentSnapshots(SegmentStream):
         th.Property("reason", th.StringType, description="Why it is not complete: the segment's status, or failed"),
     ).to_dict()
 
-    def get_records(self, context: Context | None) -> Iterable[Row]:  # noqa: ARG002 - as in the SDK
+    _written = 0
+
+    def found(self) -> Iterator[Row]:
         """None by itself."""
-        return ()
+        return iter(())
 
     def begin(self) -> None:
         """Before the first record; the SDK would send the schema for each segment anew (Singer page 2.3)."""
@@ -130,93 +158,8 @@ class SegmentSnapshots(SegmentStream):
             self._write_schema_message()
 
     def write(self, record: Row) -> None:
-        """Write a record now."""
-        if self.selected:
+        """Write a record now, unless a dry run wants no more."""
+        limit = self.ABORT_AT_RECORD_COUNT
+        if self.selected and (limit is None or self._written < limit):
+            self._written += 1
             self._write_record_message(record)
-
-
-class _Run:
-    """What one run makes of the segments: their snapshots, and what the user is told."""
-
-    def __init__(self, stream: SegmentMembers) -> None:
-        self._logger, self._now = stream.logger, stream.run_start
-        self._snapshots = [each for each in stream.child_streams if isinstance(each, SegmentSnapshots)]
-        self._sent: Counter[str] = Counter()
-        self._without: Counter[str] = Counter()
-        self._read = 0
-        self._refusal: PrivilegeError | None = None
-        #: Segments that should have been read.
-        self.failed: set[str] = set()
-        for each in self._snapshots:
-            each.begin()
-
-    def version(self, segment: Segment) -> str:
-        """Of the members of a segment."""
-        return segment.evaluated_on or self._now
-
-    def has_members(self, segment: Segment) -> bool:
-        """Whether there are members to read, for us; else that is all of the segment."""
-        reason = "" if segment.is_live else segment.status
-        if segment.base_table != CONTACT:
-            reason = f"of table {segment.base_table}"
-        if reason:
-            self._without[reason] += 1
-            self._write(segment, reason)
-        return not reason
-
-    def note(self, segment: Segment, rows: int) -> None:
-        """Members were sent."""
-        self._sent[segment.segment_id] += rows
-
-    def end(self, segment: Segment, failure: ConnectorError | None) -> None:
-        """Nothing more is to come of the segment."""
-        size = segment.member_count or 0
-        if failure:
-            self._fail(segment, str(failure))
-            if isinstance(failure, PrivilegeError):
-                self._refusal = failure
-        elif size and not self._sent[segment.segment_id]:
-            self._fail(segment, f"No members were found, though it has {size:,}.")
-        else:
-            self._read += 1
-            self._write(segment, None)
-        del self._sent[segment.segment_id]
-
-    def report(self, *, first: bool) -> None:
-        """All is read.
-
-        Args:
-            first: whether no run before has read anything.
-
-        Raises:
-            PrivilegeError: nothing was ever read, for want of a privilege: that is no single segment's fault.
-        """
-        if self._refusal and first and not self._read:
-            raise self._refusal
-        if len(self.failed) > MAX_WARNINGS:
-            self._logger.warning("Segments that are not complete: %d in all.", len(self.failed))
-        if self._without:
-            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(self._without.items()))
-            self._logger.info("Segments without members that can be read: %s.", counts)
-
-    def _fail(self, segment: Segment, problem: str) -> None:
-        self.failed.add(segment.segment_id)
-        if len(self.failed) <= MAX_WARNINGS:
-            self._logger.warning(
-                "Segment %s (%s) is not complete; the next run tries again. %s",
-                segment.segment_id,
-                segment.name,
-                problem,
-            )
-        self._write(segment, "failed")
-
-    def _write(self, segment: Segment, reason: str | None) -> None:
-        record: Mapping[str, object] = {
-            "segment_id": segment.segment_id,
-            "version": self.version(segment),
-            "member_count": self._sent[segment.segment_id],
-            "complete": reason is None,
-            "reason": reason,
-        }
-        for each in self._snapshots:
-            each.write(dict(record))

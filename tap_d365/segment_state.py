@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from typing import Any
@@ -19,6 +19,7 @@ import msgspec
 
 from annex_d365.dataverse.query import utc
 from annex_d365.dataverse.ranges import FORM
+from annex_d365.dataverse.segments.segment import Segment
 
 _ETAG = re.compile(r'W/"(\d+)"')
 
@@ -64,7 +65,10 @@ class Seen:
 
     def start(self, lookback: int) -> str | None:
         """From which time on rows may be new; ``lookback`` in seconds."""
-        return moment_of(self.until, timedelta(seconds=lookback)) if self.until else None
+        try:
+            return moment_of(self.until, timedelta(seconds=lookback)) if self.until else None
+        except OverflowError:  # before the year 1
+            return None
 
     def has(self, version: str) -> bool:
         """Whether the row was read in this version."""
@@ -83,6 +87,16 @@ class Seen:
         versions = {_number(version) for moment, version in rows if moment >= (until or "")} - {None}
         return Seen(self.query, until, frozenset(each for each in versions if each is not None), frozenset(again))
 
+    def with_read(self, segments: Iterable[Segment]) -> Seen:
+        """The same with some segments that were read, while others are still to come: the bookmark stays."""
+        segments = list(segments)
+        versions = {_number(each.version) for each in segments} - {None}
+        return replace(
+            self,
+            versions=self.versions.union(each for each in versions if each is not None),
+            again=self.again.difference(each.segment_id for each in segments),
+        )
+
     def to_state(self) -> dict[str, Any]:
         """The inverse of :meth:`from_state`."""
         versions = sorted(self.versions)
@@ -97,7 +111,7 @@ def moment_of(value: str, less: timedelta = timedelta()) -> str:
         ValueError: it is not a time.
     """
     moment = datetime.fromisoformat(utc(value).replace("Z", "+00:00"))
-    return (moment.astimezone(timezone.utc) - less).strftime(FORM)
+    return (moment.astimezone(timezone.utc) - less).strftime(FORM).rjust(len("2026-01-01T00:00:00Z"), "0")
 
 
 def fingerprint(*parts: Any) -> str:

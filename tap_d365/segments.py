@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -73,30 +73,32 @@ class SegmentsStream(SegmentStream):
         moment = super().get_replication_key_signpost(context)
         return moment.strftime(FORM) if isinstance(moment, datetime) else moment
 
-    def get_records(self, context: Context | None) -> Iterable[Row]:  # noqa: ARG002 - as in the SDK
+    def found(self) -> Iterator[Row]:
         """Changed segments, then deletions."""
         # The SDK would add a note that this run cannot be resumed; the next one begins anew, which is as good.
         self.stream_state.setdefault("progress_markers", {})
         query = fingerprint(self.host, self.condition, self.options.get("origin_column"))
         seen = Seen.from_state(self.generation_state.get("seen"), query)
-        present = self.segments.ids()
         directory = self.config.get("snapshot_path")
         snapshot = None
-        wanted: Iterable[str] = present
+        wanted: Iterable[str] = ()
         if directory:
             snapshot = Snapshot(directory, self.host, f"{self.name}.{self.marketing.generation.name}")
-            if self.condition:
-                wanted = [each.segment_id for each in self.wanted()]
-        rows = []
+            wanted = [each.segment_id for each in self.wanted()] if self.condition else self.segments.ids()
         with known_segments(snapshot, self.generation_state, wanted) as known:
-            for segment in self.wanted(self._since(seen), queries=self.has_column("query")):
-                rows.append((segment.modified_on or "", segment.version))
-                if not seen.has(segment.version):
-                    known.add(segment.segment_id)
-                    yield self._record(segment)
-            for each in known.gone(present):
+            found = list(self.wanted(self._since(seen), queries=self.has_column("query")))
+            new = [each for each in found if not seen.has(each.version)]
+            if new:
+                # Were they only known at the end, a run that is killed would leave segments that nobody deletes.
+                self.generation_state = {"seen": seen.to_state(), **known.add(each.segment_id for each in new)}
+                self.state_manager.is_flushed = False
+                self._write_state_message()
+            yield from map(self._record, new)
+            # Listed last: a segment that is made meanwhile is there.
+            for each in known.gone(self.segments.ids()):
                 # With a time of its own: the SDK takes a record without bookmark for a mistake.
                 yield {"segment_id": each, _MODIFIED_ON: self.run_start, DELETED_AT: self.run_start}
+            rows = ((each.modified_on or "", each.version) for each in found)
             seen = seen.after(rows, self.run_start)
             self.generation_state = {"seen": seen.to_state(), **known.finish()}
         # The SDK's own marker may be the time of a deletion, or lie in the future.

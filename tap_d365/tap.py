@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
+from typing import Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -45,6 +46,13 @@ class TapD365(Plugin, Tap):
         """As in the SDK, which sorts them by name; segments come before their members."""
         order = {name: place for place, name in enumerate(SEGMENT_STREAMS, 1)}
         return dict(sorted(super().streams.items(), key=lambda item: order.get(item[0], 0)))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """As in the SDK; a damaged state is told in a sentence."""
+        bookmarks = state.get("bookmarks", {})
+        if not isinstance(bookmarks, dict) or not all(isinstance(each, dict) for each in bookmarks.values()):
+            raise SettingError("state", "its `bookmarks` are no object with an object for each stream.")
+        super().load_state(state)
 
     def discover_streams(self) -> Sequence[Stream]:
         """One stream per table that the settings name and the catalog, if there is one, selects; those of segments."""

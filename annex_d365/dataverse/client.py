@@ -18,6 +18,7 @@ from annex_d365.dataverse.errors import explain
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.signin import SignIn
 from annex_d365.errors import ConnectorError, ServiceError, SettingError
+from annex_d365.retry import IN_DOUBT
 
 _HEADERS = {
     "Accept": "application/json",
@@ -28,6 +29,9 @@ _HEADERS = {
 
 #: The version of a row, in the row (Dataverse page 2.3).
 ETAG = "@odata.etag"
+
+#: An action may fail for what it is asked about: after so few tries the caller finds out. 0 is for no answer at all.
+TRIES_OF_ACTIONS = dict.fromkeys((0, *IN_DOUBT), 3)
 
 #: Pages in memory while links are followed: one is worked on, one is fetched.
 PAGES_OF_A_CHAIN = 2
@@ -97,6 +101,7 @@ class Dataverse:
             headers={**_HEADERS, "Content-Type": "application/json"},
             body=msgspec.json.encode(body),
             repeatable=True,
+            most_tries=TRIES_OF_ACTIONS,
         )
         return row
 

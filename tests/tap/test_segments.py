@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections import Counter
 from contextlib import suppress
 
 import pytest
 from support import CONTACTS, discover, run_tap, select, tap_config
 
+from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.errors import explain
+from annex_d365.dataverse.segments.segment import Segments
 from annex_d365.errors import OutageError, PrivilegeError, ServiceError, SettingError
 from annex_d365_sandbox.sandbox import Sandbox
+from tap_d365.tap import TapD365
 
 STREAMS = ("segments", "segment_members", "segment_snapshots")
 GENERATIONS = {
@@ -367,6 +371,87 @@ def test_a_segment_outside_the_filter_is_not_gone(config, api):
     assert [(each["name"], each["_sdc_deleted_at"]) for each in second.records("segments")] == [("Nobody", None)]
 
 
+@pytest.mark.parametrize("later", ["segment_members", "segment_snapshots"])
+def test_a_stream_that_is_selected_later_gets_all(config, later):
+    both = ("segment_members", "segment_snapshots")
+    (other,) = {*both} - {later}
+    first = run_tap(config, catalog=selecting(config, other))
+    second = run_tap(config, catalog=selecting(config, *both), state=first.states[-1])
+    assert len(second.records(later)) == len(run_tap(config).records(later)) > 0
+
+
+def test_a_segment_that_is_made_meanwhile_is_not_gone(sandbox, config, api, monkeypatch):
+    table, name = GENERATIONS[api]
+    state = run_tap(config).states[-1]
+    listed, made = Segments.read, str(uuid.uuid4())
+
+    def read(*args, **options):
+        row = next(iter(sandbox.organisation.rows(table)))
+        if made not in {each[f"{table}id"] for each in sandbox.organisation.rows(table)}:
+            sandbox.organisation.put(table, [{**row, f"{table}id": made}])
+            sandbox.organisation.update(table, made, {name: "Brand new"})
+        return listed(*args, **options)
+
+    monkeypatch.setattr(Segments, "read", read)
+    (record,) = run_tap(config, state=state, catalog=selecting(config, "segments")).records("segments")
+    assert (record["name"], record["_sdc_deleted_at"]) == ("Brand new", None)
+
+
+def test_a_run_that_is_killed_loses_no_deletion(sandbox, config, api):
+    table, _ = GENERATIONS[api]
+    catalog = selecting(config, "segments")
+    messages = run_tap(config, catalog=catalog)
+    kinds = [message["type"] for message in messages]
+    # What a target has that was killed behind the first record.
+    state = next(each for each in messages if each["type"] == "STATE")
+    assert kinds.index("STATE") < kinds.index("RECORD")
+    gone = messages.records("segments")[0]["segment_id"]
+    sandbox.organisation.delete(table, gone)
+    found = run_tap(config, catalog=catalog, state=state["value"]).records("segments")
+    assert [each["segment_id"] for each in found if each["_sdc_deleted_at"]] == [gone]
+
+
+def test_finished_segments_of_a_killed_run_are_not_read_again(config, monkeypatch):
+    monkeypatch.setattr("tap_d365.segment_members.CHECKED_AT_ONCE", 1)
+    monkeypatch.setattr("tap_d365.segment_members.SegmentMembers.STATE_MSG_FREQUENCY", 50)
+    config["max_parallel_requests"] = 1
+    whole = run_tap(config, catalog=selecting(config, "segment_members"))
+    state = whole.states[-2]
+    rest = run_tap(config, catalog=selecting(config, "segment_members"), state=state)
+    assert 0 < len(rest.records("segment_members")) < len(whole.records("segment_members"))
+
+
+@pytest.mark.parametrize("method", ["INCREMENTAL", "LOG_BASED", "FULL_TABLE"])
+def test_the_replication_of_a_catalog_is_for_tables(config, method):
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = method
+        for each in entry["metadata"]:
+            if not each["breadcrumb"]:
+                each["metadata"]["replication-method"] = method
+    first = run_tap(config, catalog=catalog)
+    assert first.records("segment_members")
+    assert not run_tap(config, catalog=catalog, state=first.states[-1]).of("RECORD")
+
+
+@pytest.mark.parametrize("bookmarks", [[], {"segments": []}, {"segment_members": None}])
+def test_a_damaged_state_is_told(config, bookmarks):
+    with pytest.raises(SettingError, match="state"):
+        run_tap(config, state={"bookmarks": bookmarks})
+
+
+def test_a_connection_test(sandbox, capsys):
+    """One record of each stream; streams that nobody asked for do not fail it."""
+    TapD365(config=tap_config(sandbox)).run_connection_test()
+    counts = Counter(re.findall(r'"type":"RECORD","stream":"(\w+)"', capsys.readouterr().out))
+    assert counts["segment_snapshots"] <= 1
+    assert counts["contacts"] == counts["segments"] == 1
+    sandbox.organisation.switches.unreadable_tables = ["msdynmkt_segment"]
+    assert TapD365(config=tap_config(sandbox)).run_connection_test()
+    with pytest.raises(PrivilegeError):
+        TapD365(config=tap_config(sandbox, segments_api="journeys")).run_connection_test()
+
+
 def test_too_many_ids_for_the_state(config, monkeypatch, caplog):
     monkeypatch.setattr("tap_d365.known_segments.MAX_IDS_IN_STATE", 3)
     (state,) = {json.dumps(each) for each in run_tap(config).states[-1:]}
@@ -392,7 +477,7 @@ def half_failing(marketing, status):
     return names
 
 
-@pytest.mark.parametrize("status", [403, 500])
+@pytest.mark.parametrize("status", [403, 500, 504])
 def test_segments_that_fail_stop_nobody_else(sandbox, config, status, impatient, caplog):
     caplog.set_level("INFO", "tap-d365")
     api, marketing = config["segments_api"], sandbox.organisation.marketing
@@ -468,14 +553,130 @@ def test_drafts_and_leads_are_reported(config, api, caplog):
     assert "1 error" in caplog.text
 
 
-def test_no_right_to_read_contacts_ends_the_run(sandbox):
+def test_no_right_to_read_contacts_ends_the_run(sandbox, config, api):
     sandbox.organisation.switches.unreadable_tables = ["contact"]
     with pytest.raises(PrivilegeError):
-        run_tap(tap_config(sandbox, segments_api="outbound", tables=[]))
+        run_tap(config)
+    sandbox.organisation.switches.unreadable_tables = []
+    first = run_tap(config)
+    table, _ = GENERATIONS[api]
+    for row in sandbox.organisation.rows(table):
+        sandbox.organisation.update(table, row[f"{table}id"], {f"{table.partition('_')[0]}_description": "x"})
+    sandbox.organisation.switches.unreadable_tables = ["contact"]
+    with pytest.raises(PrivilegeError):
+        run_tap(config, state=first.states[-1])
+
+
+def test_a_segment_that_stays_refused_does_not_end_later_runs(config, marketing):
+    half_failing(marketing, 403)
+    first = run_tap(config)
+    second = run_tap(config, state=first.states[-1])
+    assert [each["complete"] for each in second.records("segment_snapshots")] == [False, False]
+
+
+def test_far_fewer_members_than_the_evaluation_found_are_not_complete(sandbox, config, api):
+    table, _ = GENERATIONS[api]
+    key = next(row[f"{table}id"] for row in sandbox.organisation.rows(table) if row[GENERATIONS[api][1]] == "Families")
+    column = {"outbound": "msdyncrm_segmentsize", "journeys": "msdynmkt_membercount"}[api]
+    size = len(live(sandbox, api)["Families"])
+    for stale, complete in ((size + 1, True), (size * 2, False)):
+        sandbox.organisation.update(table, key, {column: stale})
+        assert snapshots(run_tap(config))[key]["complete"] is complete
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Changes what actions answer, and what happens meanwhile."""
+
+    def change(by):
+        original = Dataverse.ask
+        monkeypatch.setattr(Dataverse, "ask", lambda self, action, body: by(action, body, original(self, action, body)))
+
+    return change
+
+
+def shrinking(sandbox, answers, times):
+    """A segment of outbound marketing that is evaluated anew, with one member less, behind its first page."""
+    organisation, table = sandbox.organisation, "msdyncrm_segment"
+    key = next(row[f"{table}id"] for row in organisation.rows(table) if row["msdyncrm_segmentname"] == "Families")
+    done = []
+
+    def by(_action, body, reply):
+        if "SKIP(0)" in body["Query"] and len(done) < times:
+            done.append(reply["value"][0]["contactid"])
+            with organisation.store.transaction() as db:
+                db.execute("DELETE FROM d365_segment_member WHERE segment_id=? AND member_id=?", [key, done[-1]])
+            organisation.update(table, key, {"msdyncrm_lastevaluationtime": f"2026-11-23T00:00:0{len(done)}Z"})
+        return reply
+
+    answers(by)
+    name = {"filter": "msdyncrm_segmentname eq 'Families'"}
+    return key, tap_config(sandbox, segments_api="outbound", tables=[], page_size=30, segments=name)
+
+
+def test_a_segment_that_is_evaluated_while_it_is_read_is_read_again(sandbox, marketing, answers):
+    key, config = shrinking(sandbox, answers, times=1)
+    messages = run_tap(config)
+    (snapshot,) = messages.records("segment_snapshots")
+    ids = [each["contact_id"] for each in messages.records("segment_members") if each["version"] == snapshot["version"]]
+    assert snapshot["complete"]
+    assert snapshot["member_count"] == len(ids)
+    assert sorted(ids) == sorted(marketing.members(key))
+
+
+def test_a_segment_that_never_rests_is_not_complete(sandbox, answers):
+    key, config = shrinking(sandbox, answers, times=2)
+    messages = run_tap(config)
+    assert not snapshots(messages)[key]["complete"]
+    (snapshot,) = run_tap(config, state=messages.states[-1]).records("segment_snapshots")
+    assert snapshot["complete"]
+
+
+def test_another_membership_has_another_version(sandbox, config, api):
+    table, name = GENERATIONS[api]
+    key = next(row[f"{table}id"] for row in sandbox.organisation.rows(table) if row[name] == "Guests of honour")
+    first = run_tap(config)
+    sandbox.organisation.update(table, key, {f"{table.partition('_')[0]}_description": "changed"})
+    second = run_tap(config, state=first.states[-1])
+    assert snapshots(second)[key]["version"] > snapshots(first)[key]["version"]
+
+
+def test_an_action_that_is_gone_is_asked_for_once(sandbox, marketing):
+    marketing.switches.outbound_withdrawn = True
+    config = tap_config(sandbox, segments_api="outbound", tables=[], max_parallel_requests=1)
+    sandbox.control.log.clear()
+    run_tap(config)
+    assert len(calls(sandbox, "FetchContactsByQuery")) == 1
+
+
+def test_a_missing_action_concerns_the_segments_that_need_it(sandbox, caplog):
+    missing = "Resource not found for the segment 'msdynmkt_MembersList'."
+    sandbox.faults.add(kind="status", route="MembersList", status=404, code="0x80060888", message=missing)
+    messages = run_tap(tap_config(sandbox, segments_api="journeys", tables=[]))
+    assert snapshots(messages)[named(messages)["Guests of honour"]["segment_id"]]["complete"]
+    assert "no action `msdynmkt_MembersList`" in caplog.text
+
+
+def test_a_column_that_is_missing_concerns_the_segments_that_need_it(sandbox):
+    sandbox.organisation.update(
+        "msdyncrm_segment",
+        next(
+            row["msdyncrm_segmentid"]
+            for row in sandbox.organisation.rows("msdyncrm_segment")
+            if row["msdyncrm_segmentname"] == "Guests of honour"
+        ),
+        {"msdyncrm_segmentqueryname": None},
+    )
+    missing = "Could not find a property named 'msdyncrm_segmentmemberids' on type 'Microsoft.Dynamics.CRM.x'."
+    route = r"msdyncrm_segments\("
+    sandbox.faults.add(kind="status", route=route, status=400, code="0x80060888", message=missing)
+    messages = run_tap(tap_config(sandbox, segments_api="outbound", tables=[]))
+    assert not snapshots(messages)[named(messages)["Guests of honour"]["segment_id"]]["complete"]
+    assert snapshots(messages)[named(messages)["Families"]["segment_id"]]["complete"]
 
 
 def test_a_service_that_is_down_ends_the_run(sandbox, config, impatient):
-    sandbox.faults.add(kind="status", route="MembersList|FetchContactsByQuery", status=503)
+    sandbox.faults.add(kind="status", route="MembersList|FetchContactsByQuery|WhoAmI", status=503)
     with pytest.raises(OutageError):
         run_tap(config)
 

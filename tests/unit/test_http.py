@@ -173,6 +173,16 @@ def test_patience_ends(server, client, pauses):
     assert len(pauses) == retry.MAX_TRIES - 1
 
 
+@pytest.mark.parametrize(("reply", "tries"), [((500, {}, b""), 2), ((503, {}, b""), 10), ("drop", 4)])
+def test_tries_that_are_fewer_by_status(server, client, pauses, reply, tries):
+    send(client, server)
+    server.replies = [reply]
+    with pytest.raises(OutageError, match=f"Gave up after {tries} tries"):
+        send(client, server, most_tries={500: 2, 0: 4, 429: 1, 503: 99})
+    server.replies = [(429, {"Retry-After": "1"}, b"")] * 3 + [(200, {}, b"")]
+    assert send(client, server, most_tries={429: 1}).status_code == 200
+
+
 def test_a_pause_beyond_patience_is_not_begun(server, client, pauses):
     server.replies = [(429, {"Retry-After": "86400"}, b"")]
     with pytest.raises(OutageError, match="after one try, as it asks for 86400 s of patience"):

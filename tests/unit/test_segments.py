@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
@@ -13,14 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annex_d365 import http
 from annex_d365.dataverse.batch import MAX_URL
 from annex_d365.dataverse.client import ETAG, RawPage
 from annex_d365.dataverse.segments import journeys, outbound
 from annex_d365.dataverse.segments.generations import GENERATIONS, JOURNEYS, OUTBOUND
-from annex_d365.dataverse.segments.journeys import JourneysMembers
+from annex_d365.dataverse.segments.journeys import LARGE_LIST, JourneysMembers
 from annex_d365.dataverse.segments.members import ContactColumns
 from annex_d365.dataverse.segments.outbound import OutboundMembers
-from annex_d365.dataverse.segments.reader import MAX_SERVER_ERRORS, SegmentReader
+from annex_d365.dataverse.segments.reader import SegmentReader
 from annex_d365.dataverse.segments.replies import contacts_in, ids_in
 from annex_d365.dataverse.segments.segment import Segment, Segments
 from annex_d365.errors import OutageError, PrivilegeError, ServiceError, SettingError
@@ -49,6 +53,7 @@ def page_of(*found):
             lambda found: {"@odata.context": "x", "@odata.count": len(found), "value": found},
             lambda found: {"Contacts": {"Entities": found, "TotalRecordCount": len(found)}, "@odata.context": "x"},
             lambda found: {"Result": json.dumps(found)},
+            lambda found: {"value": found, "Errors": [], "Columns": ["contactid"]},
             lambda found: {"Response": json.dumps({"contacts": found, "additionalProperties": {}})},
             lambda found: {"Response": json.dumps({"Body": json.dumps({"Entities": found})})},
         ]
@@ -58,7 +63,19 @@ def test_contacts_are_found_in_any_shape(found, shape):
     assert contacts_in(shape(found)) == found
 
 
-@pytest.mark.parametrize("reply", [{}, {"value": None}, {"Result": "ok"}, {"Result": "{broken"}, {"Result": 3}])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        {"value": None},
+        {"Result": "ok"},
+        {"Result": "{broken"},
+        {"Result": 3},
+        {"Message": "Timed out.", "Details": []},
+        {"value": [{"ContactId": contact(1)}]},
+        {"value": [], "Contacts": [{"id": contact(1)}]},
+    ],
+)
 def test_a_reply_without_a_list_is_no_empty_segment(reply):
     with pytest.raises(ServiceError, match="without a list of contacts"):
         contacts_in(reply)
@@ -66,8 +83,21 @@ def test_a_reply_without_a_list_is_no_empty_segment(reply):
 
 def test_contacts_come_once_and_in_lower_case():
     key = contact(1).replace("4000", "4abc")
-    found = contacts_in({"value": [{"contactid": key.upper()}, {"contactid": key}, {"accountid": "x"}]})
+    found = contacts_in({"value": [{"contactid": key.upper()}, {"contactid": key}]})
     assert found == [{"contactid": key}]
+
+
+@pytest.mark.parametrize("row", [{"accountid": "x"}, {"contactid": None}, {"contactid": "x"}, contact(2)])
+def test_a_row_that_is_no_contact_is_an_error(row):
+    with pytest.raises(ServiceError, match="without an id"):
+        contacts_in({"value": [{"contactid": contact(1)}, row]})
+
+
+@pytest.mark.parametrize("entry", [{"contactid": contact(1)}, None, "x", 5, contact(1) + "0"])
+def test_an_entry_that_is_no_id_is_an_error(entry):
+    with pytest.raises(ServiceError, match="cannot be read"):
+        ids_in([contact(1), entry])
+    assert ids_in([contact(1).replace("-", ""), f"{{{contact(2).upper()}}}"]) == [contact(1), contact(2)]
 
 
 @given(st.lists(guids, unique=True), st.booleans(), st.booleans(), st.booleans())
@@ -161,6 +191,13 @@ def test_journeys_keep_queries_in_definitions():
     assert only(JOURNEYS, {**row, "msdynmkt_type": 10}, definitions=found).query is None
 
 
+def test_sources_of_other_services_are_no_definitions():
+    row = {"msdynmkt_type": 11, "msdynmkt_sourcesegmentuid": "HighValueCustomers_2026"}
+    organisation = Organisation({JOURNEYS.id: contact(1), **row})
+    (segment,) = Segments(organisation, JOURNEYS, table(JOURNEYS)).read()
+    assert (segment.definition, segment.query, organisation.asked) == (None, None, [])
+
+
 def test_times_and_versions():
     row = {"modifiedon": "2026-01-02T00:00:00.123+01:00", "msdyncrm_lastevaluationtime": None, ETAG: 'W/"7"'}
     segment = only(OUTBOUND, row)
@@ -194,21 +231,32 @@ class Asked:
     row = staticmethod(msgspec.json.decode)
 
 
-def queried(members, wall=None):
-    """Answers queries of outbound marketing about these ids, with its wall."""
+def sql_order(key):
+    """SQL Server compares the last bytes first."""
+    return key[24:] + key[19:23] + key[:18]
+
+
+def queried(members, wall=None, order=str, cap=None, hidden=()):
+    """Answers queries of outbound marketing about these ids, with its wall.
+
+    ``order`` is that of ORDERBY; conditions compare texts. Pages have ``cap`` rows at most, ``hidden`` ones left out.
+    """
 
     def answer(body):
         found = re.fullmatch(
-            r"\(SEGMENT\(SEGMENT_1\)(?: INTERSECT PROFILE\(contact\)\.FILTER\(contactid > '([^']+)'\))?\)"
+            r"\(SEGMENT\(SEGMENT_1\)(?: INTERSECT PROFILE\(contact\)\.FILTER\((.+)\))?\)"
             r"\.ORDERBY\(contactid ASC\)\.SKIP\((\d+)\)\.TAKE\((\d+)\)\.SELECT\(contactid\)",
             body["Query"],
         )
-        after, skip, take = found[1] or "", int(found[2]), int(found[3])
+        conditions, skip, take = found[1] or "", int(found[2]), int(found[3])
         fetch = ET.fromstring(body["FetchXml"])
         assert (int(fetch.get("count")), int(fetch.get("page"))) == (take, skip // take + 1)
         assert not wall or skip + take <= wall
-        rest = [each for each in sorted(members) if each > after]
-        return {"value": [{"contactid": each} for each in rest[skip : skip + take]]}
+        rest = sorted(members, key=order)
+        for sign, key in re.findall(r"contactid (>|<=) '([^']+)'", conditions):
+            rest = [each for each in rest if (each > key) == (sign == ">")]
+        rest = rest[skip : skip + min(take, cap or take)]
+        return {"value": [{"contactid": each} for each in rest if each not in hidden]}
 
     return answer
 
@@ -221,13 +269,41 @@ def ids_of(members, segment):
     return [row["contactid"] for page in members.pages(segment) for row in page]
 
 
-@given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))
-def test_outbound_pages_are_split_at_the_wall(count, take, pages):
-    members = [contact(number) for number in range(count)]
-    organisation = Asked(queried(members, wall=take * pages))
+@given(st.sets(guids, max_size=40), st.integers(1, 7), st.integers(2, 4), st.sampled_from([str, sql_order]))
+def test_outbound_segments_are_split_at_the_wall(members, take, pages, order):
+    wall = take * pages + 10
+    organisation = Asked(queried(members, wall, order))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbound, "MAX_PAGED_ROWS", take * pages)
-        assert ids_of(OutboundMembers(ContactColumns(organisation, page_size=take)), OLD) == members
+        patch.setattr(outbound, "MAX_PAGED_ROWS", wall)
+        found = ids_of(OutboundMembers(ContactColumns(organisation, page_size=take)), OLD)
+    assert len(found) == len(members)
+    assert set(found) == members
+
+
+def test_conditions_that_are_passed_over():
+    ids = [contact(number) for number in range(9)]
+    answer = queried(ids)
+    organisation = Asked(lambda body: answer({**body, "Query": re.sub(" INTERSECT .*?'\\)", "", body["Query"])}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbound, "MAX_PAGED_ROWS", 4)
+        with pytest.raises(ServiceError, match="does not split"):
+            ids_of(OutboundMembers(ContactColumns(organisation, page_size=2)), OLD)
+    assert len(organisation.calls) < 9
+
+
+def test_a_short_page_is_not_the_end():
+    ids = [contact(number) for number in range(700)]
+    hidden = {ids[3], ids[399], ids[699]}
+    organisation = Asked(queried(ids, hidden=hidden))
+    found = ids_of(OutboundMembers(ContactColumns(organisation, page_size=200)), OLD)
+    assert found == [each for each in ids if each not in hidden]
+
+
+@pytest.mark.parametrize("cap", [20, 150, 199])
+def test_a_service_with_smaller_pages(cap):
+    ids = [contact(number) for number in range(700)]
+    organisation = Asked(queried(ids, cap=cap))
+    assert ids_of(OutboundMembers(ContactColumns(organisation, page_size=200)), OLD) == ids
 
 
 def test_what_outbound_is_asked():
@@ -364,6 +440,39 @@ def test_a_group_that_repeats_itself():
         )
 
 
+@pytest.mark.parametrize(("members", "most"), [(None, 2), (LARGE_LIST + 1, 2), (LARGE_LIST, 4)])
+def test_large_lists_are_read_two_at_a_time(members, most):
+    running, peak = [], []
+
+    def answer(_body):
+        running.append(1)
+        peak.append(len(running))
+        time.sleep(0.02)
+        return {"StatusCode": 200, "ResultText": json.dumps({"members": [contact(1)]})}
+
+    reader = JourneysMembers(ContactColumns(Asked(answer)))
+
+    def read_one(_number):
+        for _page in reader.pages(replace(NEW, member_count=members)):
+            running.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_one, range(4)))
+    assert max(peak) == most
+
+
+def test_a_group_with_short_pages():
+    ids = [contact(number) for number in range(90)]
+
+    def answer(body):
+        size = min(body["PageSize"], 25)
+        start = (body["PageNo"] - 1) * body["PageSize"]
+        return {"Response": json.dumps({"entityIds": ids[start : start + size]})}
+
+    pages = JourneysMembers(ContactColumns(Asked(answer), page_size=30))._group(NEW, journeys._Group(contact(2)))
+    assert [each for page in pages for each in page] == ids
+
+
 # Many segments
 
 
@@ -383,8 +492,8 @@ class Scripted:
             yield each
 
 
-def read(script, parallel=3):
-    reader = SegmentReader(Scripted(script), Gate(9), parallel)
+def read(script, parallel=3, harmless=lambda: None):
+    reader = SegmentReader(Scripted(script), Gate(9), parallel, harmless)
     found, failed = {name: [] for name in script}, {}
     for part in reader.parts([Segment(name, "journeys") for name in script]):
         assert not (part.last and part.rows)
@@ -402,32 +511,55 @@ def test_each_segment_is_read_in_its_order(script, parallel):
 
 
 def test_a_segment_that_fails_stops_nobody_else():
-    refused = [ServiceError("no", status=404), PrivilegeError("client_id", "no"), OutageError("no", status=500)]
+    refused = [ServiceError("no", status=404), PrivilegeError("client_id", "no"), OutageError("no in time")]
     script = {str(number): [[number], error] for number, error in enumerate(refused)} | {"good": [[9]] * 50}
     found, failed = read(script)
     assert found == {"0": [0], "1": [1], "2": [2], "good": [9] * 50}
     assert failed == {str(number): error for number, error in enumerate(refused)}
 
 
-OF_ALL = [OutageError("down"), OutageError("down", status=503), SettingError("x", "y"), KeyError()]
+def down():
+    raise OutageError("down")
+
+
+OF_ALL = [OutageError("no"), OutageError("no", status=500), SettingError("x", "y"), KeyError()]
 
 
 @pytest.mark.parametrize("error", OF_ALL)
 def test_what_concerns_all_ends_the_run(error):
     with pytest.raises(type(error)):
-        read({"bad": [error]} | {str(number): [[number]] * 9 for number in range(9)})
+        read({"bad": [error]} | {str(number): [[number]] * 9 for number in range(9)}, harmless=down)
 
 
-def test_server_errors_in_a_row_are_an_outage():
-    bad = {str(number): [OutageError("no", status=500)] for number in range(MAX_SERVER_ERRORS)}
-    with pytest.raises(OutageError):
-        read(bad, parallel=1)
-    mixed = {name: pages for number in bad for name, pages in ((number, bad[number]), (f"good {number}", [[1]]))}
-    assert set(read(mixed, parallel=1)[1]) == set(bad)
+def test_no_number_of_failures_blocks_the_others():
+    bad = {str(number): [OutageError("no", status=504)] for number in range(60)}
+    found, failed = read({**bad, "good": [[1]]})
+    assert found["good"] == [1]
+    assert set(failed) == set(bad)
 
 
 def test_a_reader_that_is_left_leaves_no_worker():
-    parts = SegmentReader(Scripted({"a": [[1]] * 99}), Gate(2), 2).parts([Segment("a", "journeys")])
+    parts = SegmentReader(Scripted({"a": [[1]] * 99}), Gate(2), 2, lambda: None).parts([Segment("a", "journeys")])
     next(parts)
     parts.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("segment")]
+
+
+def test_to_wait_in_line_takes_no_patience(monkeypatch):
+    """Nothing was sent meanwhile, so that nothing was tried."""
+    monkeypatch.setattr("annex_d365.http.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.01)
+    statuses = [503, 200]
+
+    class Session:
+        def request(self, *_args, **_options):
+            return SimpleNamespace(status_code=statuses.pop(0), headers={})
+
+    monkeypatch.setattr("annex_d365.http.new_session", lambda _bundle: Session())
+    client = http.Client("Dataverse", host_setting="organization_url", parallel=1)
+    with ThreadPoolExecutor(1) as pool:
+        with client.gate.pass_one():
+            options = {"auth": None, "explain": lambda _response: OutageError("no", status=503)}
+            waiting = pool.submit(client.send, "GET", "https://example.com", **options)
+            time.sleep(0.4)
+        assert waiting.result().status_code == 200

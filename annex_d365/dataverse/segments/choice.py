@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.metadata import Table, read_tables
-from annex_d365.dataverse.segments.generations import GENERATIONS, OUTBOUND, Generation
+from annex_d365.dataverse.segments.generations import GENERATIONS, MEMBER_IDS, OUTBOUND, Generation
 from annex_d365.dataverse.segments.journeys import JourneysMembers
 from annex_d365.dataverse.segments.members import ContactColumns, Members
 from annex_d365.dataverse.segments.outbound import OutboundMembers
@@ -35,7 +35,9 @@ class Marketing:
 
     def members(self, columns: ContactColumns) -> Members:
         """The reader of members."""
-        return OutboundMembers(columns) if self.generation is OUTBOUND else JourneysMembers(columns)
+        if self.generation is OUTBOUND:
+            return OutboundMembers(columns, has_ids=MEMBER_IDS in self.table.columns)
+        return JourneysMembers(columns)
 
 
 def find_marketing(dataverse: Dataverse, api: str) -> Marketing | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -10,17 +12,21 @@ import msgspec
 from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.segments.generations import DEFINITION_GROUPS, DEFINITION_ID, DEFINITIONS, STATIC
-from annex_d365.dataverse.segments.members import ContactColumns
+from annex_d365.dataverse.segments.members import Action, ContactColumns
 from annex_d365.dataverse.segments.replies import ids_in
 from annex_d365.dataverse.segments.rows import rows_of
 from annex_d365.dataverse.segments.segment import CONTACT, Segment
+from annex_d365.dataverse.segments.steps import Sent, Steps
 from annex_d365.errors import ServiceError
 
 MEMBERS_LIST, LIST_GROUP = "msdynmkt_MembersList", "msdynmkt_ListGroupMembers"
 #: No limit of a page is documented; so many ids the actions that change a group take.
 GROUP_PAGE_SIZE = 1000
+#: Lists in one reply that are longer, or whose length is unknown, are in memory two at a time.
+LARGE_LIST = 50_000
+_LARGE_LISTS_AT_ONCE = 2
 _EXCLUDE = "exclude"
-_OK = 200
+_OK = "200"
 
 
 class _Group(msgspec.Struct):
@@ -43,6 +49,11 @@ class JourneysMembers:
     def __init__(self, columns: ContactColumns) -> None:
         self._columns = columns
         self._memos: dict[str, str | None] = {}
+        self._large = threading.Semaphore(_LARGE_LISTS_AT_ONCE)
+        self._members_list, self._list_group = (
+            Action(columns.dataverse, name, f"This organisation has no action `{name}`: its members cannot be read.")
+            for name in (MEMBERS_LIST, LIST_GROUP)
+        )
 
     def begin(self, segments: Sequence[Segment]) -> None:
         """Read the groups of all, many in a request."""
@@ -50,23 +61,24 @@ class JourneysMembers:
         for row in rows_of(self._columns.dataverse, Query(DEFINITIONS, (DEFINITION_GROUPS,)), DEFINITION_ID, ids):
             self._memos[row[DEFINITION_ID]] = row.get(DEFINITION_GROUPS)
 
-    def pages(self, segment: Segment) -> Iterator[Sequence[Row]]:
+    def pages(self, segment: Segment) -> Generator[Sequence[Row]]:
         """As in :class:`~annex_d365.dataverse.segments.members.Members`."""
         groups = self._groups(segment) if segment.kind == STATIC else []
         if not groups:
-            yield from self._columns.of(self._all(segment))
+            is_small = segment.member_count is not None and segment.member_count <= LARGE_LIST
+            with nullcontext() if is_small else self._large:
+                yield from self._columns.of(self._all(segment))
             return
-        sent: set[str] = set()  # of the groups before, and all that are excluded
+        sent = Sent()  # and all that are excluded
         for group in groups:
             if group.include_type.lower() == _EXCLUDE:
-                sent.update(each for ids in self._group(segment, group) for each in ids)
-        included = [group for group in groups if group.include_type.lower() != _EXCLUDE]
-        for group in included:
-            for ids in self._group(segment, group):
-                new = [each for each in ids if each not in sent]
-                if group is not included[-1]:
-                    sent.update(new)
-                yield from self._columns.of(new)
+                for ids in self._group(segment, group):
+                    sent.new(ids)
+        for group in groups:
+            if group.include_type.lower() != _EXCLUDE:
+                for ids in self._group(segment, group):
+                    new = sent.new(ids)
+                    yield from self._columns.of([each for each in ids if each in new])
 
     def _groups(self, segment: Segment) -> list[_Group]:
         given = self._memos.get((segment.definition or "").lower())
@@ -76,29 +88,25 @@ class JourneysMembers:
             raise ServiceError("The segment's list of groups could not be read.") from None
 
     def _all(self, segment: Segment) -> list[str]:
-        reply = self._columns.dataverse.ask(MEMBERS_LIST, {"SegmentId": segment.segment_id})
-        if reply.get("StatusCode", _OK) != _OK:
-            raise ServiceError(f"Dataverse has no list of members for it ({reply['StatusCode']}).")
+        reply = self._members_list.ask({"SegmentId": segment.segment_id})
+        if (status := str(reply.get("StatusCode") or _OK)) != _OK:
+            raise ServiceError(f"Dataverse has no list of members for it ({status}).")
         result = _result(reply.pop("ResultText", None))
-        if result.get("baseEntityLogicalName", CONTACT) != CONTACT:
+        if (result.get("baseEntityLogicalName") or CONTACT) != CONTACT:
             raise ServiceError("Its members are no contacts.")
         return ids_in(result, "members")
 
     def _group(self, segment: Segment, group: _Group) -> Iterator[list[str]]:
-        """Ids of a group, page by page."""
-        size, page_no, known = min(self._columns.page_size, GROUP_PAGE_SIZE), 0, set[str]()
+        """Ids of a group, page by page; some may come twice."""
+        steps, known = Steps(min(self._columns.page_size, GROUP_PAGE_SIZE)), Sent()
         while True:
-            page_no += 1
-            body = {"SegmentId": segment.segment_id, "GroupId": group.id, "PageNo": page_no, "PageSize": size}
-            ids = ids_in(self._columns.dataverse.ask(LIST_GROUP, body), "Response", "entityIds", "EntityIds")
-            new = [each for each in ids if each not in known]
-            if ids and not new:
-                raise ServiceError("Dataverse repeats a page of members.")
-            if new:
-                yield new
-            if len(ids) < size:
+            page = {"PageNo": steps.number, "PageSize": steps.size}
+            reply = self._list_group.ask({"SegmentId": segment.segment_id, "GroupId": group.id, **page})
+            ids = ids_in(reply, "Response", "entityIds", "EntityIds")
+            if not ids:
                 return
-            known = set(ids)
+            steps.took(len(ids), len(known.new(ids)))
+            yield ids
 
 
 def _result(text: Any) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from annex_d365.dataverse.budget import MAX_PAGE_SIZE
 from annex_d365.dataverse.client import Dataverse, Row
@@ -13,6 +13,7 @@ from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.segments.replies import KEY
 from annex_d365.dataverse.segments.rows import KEYS_PER_REQUEST, rows_of
 from annex_d365.dataverse.segments.segment import Segment
+from annex_d365.errors import ServiceError, SettingError
 
 CONTACTS = "contacts"
 
@@ -23,7 +24,7 @@ class Members(Protocol):
     def begin(self, segments: Sequence[Segment]) -> None:
         """These will be read."""
 
-    def pages(self, segment: Segment) -> Iterator[Sequence[Row]]:
+    def pages(self, segment: Segment) -> Generator[Sequence[Row]]:
         """The members, as rows of contacts in which empty columns may be missing, each member once.
 
         Raises:
@@ -56,3 +57,33 @@ class ContactColumns:
                 found = rows_of(self.dataverse, Query(CONTACTS, self.select), KEY, part, self.annotations)
                 rows = {row[KEY]: row for row in found}
             yield [rows.get(each) or {KEY: each} for each in part]
+
+
+class Action:
+    """An unbound action that reads. Where the organisation has it not, it is asked once.
+
+    Args:
+        dataverse: the organisation.
+        name: of the action.
+        missing: the sentence for an organisation without it.
+    """
+
+    def __init__(self, dataverse: Dataverse, name: str, missing: str) -> None:
+        self._dataverse, self._name, self._missing = dataverse, name, missing
+        self._is_missing = False
+
+    def ask(self, body: Mapping[str, Any]) -> Row:
+        """Its answer.
+
+        Raises:
+            ServiceError: the organisation does not have it.
+        """
+        if not self._is_missing:
+            try:
+                return self._dataverse.ask(self._name, body)
+            except SettingError as error:
+                # What is told of an unknown table means an unknown action here.
+                if error.setting != "tables":
+                    raise
+                self._is_missing = True
+        raise ServiceError(self._missing)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from annex_d365.dataverse.client import Row
+from annex_d365.dataverse.errors import UnknownColumnError
 from annex_d365.dataverse.segments.generations import MEMBER_IDS, OUTBOUND
-from annex_d365.dataverse.segments.members import ContactColumns
+from annex_d365.dataverse.segments.members import Action, ContactColumns
 from annex_d365.dataverse.segments.replies import KEY, contacts_in, ids_in
 from annex_d365.dataverse.segments.segment import Segment
-from annex_d365.errors import ServiceError, SettingError
+from annex_d365.dataverse.segments.steps import Sent, Steps
+from annex_d365.errors import ServiceError
 
 FETCH = "msdyncrm_FetchContactsByQuery"
 #: Paging by number ends there (Dataverse page 2.3).
@@ -20,6 +23,9 @@ MAX_PAGED_ROWS = 50_000
 #: Stands in the middle of a query.
 _QUERY_NAME = re.compile(r"\w+")
 _ORGANIZATION_SCOPE = 270100000
+#: Halves of halves: far more than any segment takes.
+_MOST_CONDITIONS = 40
+_NOT_SPLIT = "Dataverse does not split the segment by the ids of its members."
 
 
 class OutboundMembers:
@@ -27,16 +33,20 @@ class OutboundMembers:
 
     Args:
         columns: what is wanted of contacts.
+        has_ids: whether the table of segments has that column.
     """
 
-    def __init__(self, columns: ContactColumns) -> None:
-        self._columns = columns
+    def __init__(self, columns: ContactColumns, *, has_ids: bool = True) -> None:
+        self._columns, self._has_ids = columns, has_ids
         self._take = min(columns.page_size, MAX_PAGED_ROWS)
+        self._fetch = Action(
+            columns.dataverse, FETCH, "Outbound marketing, and its lists of members, is gone from this organisation."
+        )
 
     def begin(self, segments: Sequence[Segment]) -> None:
         """Nothing that they share is to be read."""
 
-    def pages(self, segment: Segment) -> Iterator[Sequence[Row]]:
+    def pages(self, segment: Segment) -> Generator[Sequence[Row]]:
         """As in :class:`~annex_d365.dataverse.segments.members.Members`."""
         if not segment.query_name:
             yield from self._columns.of(self._static_ids(segment))
@@ -46,54 +56,60 @@ class OutboundMembers:
             raise ServiceError("The segment has a query name that is no name.")
 
     def _static_ids(self, segment: Segment) -> list[str]:
-        row = self._columns.dataverse.get(f"{OUTBOUND.entity_set}({segment.segment_id})?$select={MEMBER_IDS}")
-        if row.get(MEMBER_IDS) is None:
+        memo = None
+        if self._has_ids:
+            url = f"{OUTBOUND.entity_set}({segment.segment_id})?$select={MEMBER_IDS}"
+            with suppress(UnknownColumnError):  # it was withdrawn with the rest, whatever the metadata say
+                memo = self._columns.dataverse.get(url).get(MEMBER_IDS)
+        if memo is None:
             raise ServiceError("The segment has neither a query nor a list of members.")
-        return ids_in(row[MEMBER_IDS])
+        return ids_in(memo)
 
-    def _queried(self, segment: Segment) -> Iterator[Sequence[Row]]:
-        """Pages by number as far as they go; the next ones are of the contacts behind the last one.
+    def _queried(self, segment: Segment) -> Generator[Sequence[Row]]:
+        """Pages by number. What has too many rows for them is read again in two parts, which are split likewise.
 
-        ASSUMPTION: the order by id and the comparison of ids agree, whichever order that is.
+        The parts are those whose ids are greater than the id of a member, and the others: whatever the order of ids is,
+        and whether or not ORDERBY has the same one, nobody is in neither (SQL Server compares the last bytes first).
         """
-        after, skip = "", 0
-        known: set[str] = set()
-        while True:
-            page = contacts_in(self._ask(segment, after, skip))
-            new = [row for row in page if row[KEY] not in known]
-            if page and not new:
-                raise ServiceError("Dataverse repeats a page of members.")
-            if new:
-                yield new
-            if len(page) < self._take:
-                return
-            known = {row[KEY] for row in page}
-            skip += self._take
-            if skip + self._take > MAX_PAGED_ROWS:
-                after, skip = page[-1][KEY], 0
+        sent = Sent()
+        parts: list[tuple[tuple[str, str], ...]] = [()]
+        while parts:
+            conditions = parts.pop()
+            ids: dict[str, None] = {}
+            steps = Steps(self._take)
+            while steps.skip + steps.size <= MAX_PAGED_ROWS:
+                page = contacts_in(self._ask(segment, conditions, steps))
+                if not page:
+                    break
+                known = len(ids)
+                ids.update((row[KEY], None) for row in page)
+                steps.took(len(page), len(ids) - known)
+                if any(sign == ">" and key in ids for sign, key in conditions):
+                    raise ServiceError(_NOT_SPLIT)
+                new = sent.new(row[KEY] for row in page)
+                if new:
+                    yield [row for row in page if row[KEY] in new]
+            else:
+                if len(conditions) == _MOST_CONDITIONS:
+                    raise ServiceError(_NOT_SPLIT)
+                middle = sorted(ids)[(len(ids) - 1) // 2]
+                parts += [(*conditions, (sign, middle)) for sign in ("<=", ">")]
 
-    def _ask(self, segment: Segment, after: str, skip: int) -> Row:
+    def _ask(self, segment: Segment, conditions: Sequence[tuple[str, str]], steps: Steps) -> Row:
         """One page. Query and FetchXml have to be of the same page."""
         found = f"SEGMENT({segment.query_name})"
-        if after:
-            found += f" INTERSECT PROFILE(contact).FILTER(contactid > '{after}')"
+        if conditions:
+            texts = (f"{KEY} {sign} '{key}'" for sign, key in conditions)
+            found += f" INTERSECT PROFILE(contact).FILTER({' && '.join(texts)})"
         body: dict[str, Any] = {
-            "Query": f"({found}).ORDERBY({KEY} ASC).SKIP({skip}).TAKE({self._take}).SELECT({KEY})",
-            "FetchXml": _fetch_xml(self._columns.select, self._take, skip // self._take + 1),
+            "Query": f"({found}).ORDERBY({KEY} ASC).SKIP({steps.skip}).TAKE({steps.size}).SELECT({KEY})",
+            "FetchXml": _fetch_xml(self._columns.select, steps.size, steps.number),
             "Scope": segment.scope or _ORGANIZATION_SCOPE,
             "TimeZone": None,
         }
         if segment.business_unit:
             body["OwningBusinessUnit"] = segment.business_unit
-        try:
-            return self._columns.dataverse.ask(FETCH, body)
-        except SettingError as error:
-            if error.setting != "tables":
-                raise
-            # What is told of an unknown table means an unknown action here.
-            raise ServiceError(
-                "Outbound marketing, and its lists of members, is gone from this organisation."
-            ) from None
+        return self._fetch.ask(body)
 
 
 def _fetch_xml(select: Sequence[str], count: int, page: int) -> str:

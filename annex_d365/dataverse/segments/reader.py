@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from annex_d365.dataverse.client import Row
@@ -12,11 +13,6 @@ from annex_d365.dataverse.segments.members import Members
 from annex_d365.dataverse.segments.segment import Segment
 from annex_d365.errors import ConnectorError, OutageError, PrivilegeError, ServiceError
 from annex_d365.gate import Gate
-
-#: A segment that the service stumbles over each time, or a service that is down? So many in a row say the latter; where
-#: half of the segments fail, chance brings ten.
-MAX_SERVER_ERRORS = 20
-_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -43,15 +39,15 @@ class SegmentReader:
         members: of the generation.
         gate: whose workers are used.
         parallel: segments at a time; so many pages, and one more, are in memory at most.
+        harmless: a request that a service which is up answers; it raises an error where it does not.
     """
 
-    def __init__(self, members: Members, gate: Gate, parallel: int) -> None:
-        self._members, self._gate, self._parallel = members, gate, parallel
+    def __init__(self, members: Members, gate: Gate, parallel: int, harmless: Callable[[], object]) -> None:
+        self._members, self._gate, self._parallel, self._harmless = members, gate, parallel, harmless
         self._waiting: queue.SimpleQueue[Segment] = queue.SimpleQueue()
         self._news: queue.SimpleQueue[Part | BaseException] = queue.SimpleQueue()
         # A page is fetched only when there is room for it.
         self._room = threading.Semaphore(parallel + 1)
-        self._server_errors = 0
         self._stopped = False
 
     def parts(self, segments: Sequence[Segment]) -> Iterator[Part]:
@@ -92,25 +88,27 @@ class SegmentReader:
             self._news.put(error)
 
     def _read(self, segment: Segment) -> None:
-        pages = self._members.pages(segment)
-        while True:
-            self._room.acquire()
-            if self._stopped:
-                return
-            try:
-                rows = next(pages, None)
-            except ConnectorError as error:
-                if not self._concerns_one(error):
-                    raise
-                self._news.put(Part(segment, last=True, failure=error))
-                return
-            self._news.put(Part(segment, rows or (), last=rows is None))
-            if rows is None:
-                self._server_errors = 0
-                return
+        with closing(self._members.pages(segment)) as pages:
+            while True:
+                self._room.acquire()
+                if self._stopped:
+                    return
+                try:
+                    rows = next(pages, None)
+                except ConnectorError as error:
+                    if not self._concerns_one(error):
+                        raise
+                    self._news.put(Part(segment, last=True, failure=error))
+                    return
+                self._news.put(Part(segment, rows or (), last=rows is None))
+                if rows is None:
+                    return
 
     def _concerns_one(self, error: ConnectorError) -> bool:
+        """Whether it is this segment's fault: a service that stumbles over one answers other requests."""
         if isinstance(error, OutageError):
-            self._server_errors += 1
-            return error.status == _SERVER_ERROR and self._server_errors < MAX_SERVER_ERRORS
+            try:
+                self._harmless()
+            except ConnectorError:
+                return False
         return isinstance(error, ServiceError | PrivilegeError)

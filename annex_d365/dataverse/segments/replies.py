@@ -11,10 +11,12 @@ import msgspec
 from annex_d365.dataverse.client import Row
 from annex_d365.errors import ServiceError
 
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 #: JSON in JSON, so often at most.
 _DEPTH = 4
 KEY = "contactid"
+#: An empty list says that there is nobody only where contacts are known to be: others may be lists of errors.
+_LISTS_OF_CONTACTS = frozenset({"value", "entities", "contacts", "result", "response"})
 
 
 def contacts_in(reply: Any) -> list[Row]:
@@ -24,13 +26,19 @@ def contacts_in(reply: Any) -> list[Row]:
     (``Entities``), or in a text that holds JSON; contacts are known by their ``contactid``.
 
     Raises:
-        ServiceError: there is no list in it.
+        ServiceError: there is no such list, or one with something else in it: what is not understood is no empty list.
     """
-    lists = list(_lists(reply, _DEPTH))
-    if not lists:
+    lists = [found for name, found in _lists("", reply, _DEPTH) if found or name.lower() in _LISTS_OF_CONTACTS]
+    filled = [found for found in lists if any(isinstance(each, Mapping) and KEY in each for each in found)]
+    if not lists or (not filled and any(lists)):
         raise ServiceError("Dataverse answered without a list of contacts.")
-    rows = (each for found in lists for each in found if isinstance(each, Mapping) and isinstance(each.get(KEY), str))
-    return list({row[KEY].lower(): {**row, KEY: row[KEY].lower()} for row in rows}.values())
+    rows: dict[str, Row] = {}
+    for each in (each for found in filled for each in found):
+        key = guid(each.get(KEY)) if isinstance(each, Mapping) else None
+        if not key:
+            raise ServiceError("Dataverse answered with a contact without an id.")
+        rows[key] = {**each, KEY: key}
+    return list(rows.values())
 
 
 def ids_in(value: Any, *names: str) -> list[str]:
@@ -39,7 +47,7 @@ def ids_in(value: Any, *names: str) -> list[str]:
     Ids of the old segmentation service are ``crm`` and the id (page 8.3). Each is returned once, in lower case.
 
     Raises:
-        ServiceError: there is no such list.
+        ServiceError: there is no such list, or something in it is no id.
     """
     for _ in range(_DEPTH):
         if isinstance(value, str):
@@ -48,20 +56,31 @@ def ids_in(value: Any, *names: str) -> list[str]:
             value = next((value[name] for name in names if value.get(name) is not None), None)
     if not isinstance(value, list):
         raise ServiceError("Dataverse answered without a list of ids.")
-    found = (str(each).strip().lower().removeprefix("crm").strip("{}") for each in value)
-    return list(dict.fromkeys(each for each in found if _GUID.fullmatch(each)))
+    found: dict[str, None] = {}
+    for each in value:
+        key = guid(each)
+        if not key:
+            raise ServiceError("Dataverse answered with a member whose id cannot be read.")
+        found[key] = None
+    return list(found)
 
 
-def _lists(value: Any, depth: int) -> Iterator[list[Any]]:
-    """Lists of objects, and empty ones, wherever they are."""
+def guid(value: Any) -> str | None:
+    """A GUID in its usual form, from one in any form; None for anything else."""
+    parts = _GUID.fullmatch(value.strip().lower().removeprefix("crm").strip("{}")) if isinstance(value, str) else None
+    return "-".join(parts.groups()) if parts else None
+
+
+def _lists(name: str, value: Any, depth: int) -> Iterator[tuple[str, list[Any]]]:
+    """Lists of objects, and empty ones, wherever they are, with the name of the member that holds them."""
     if isinstance(value, str):
         value = _decoded(value)
     if isinstance(value, list):
-        if not value or isinstance(value[0], Mapping):
-            yield value
+        if not value or any(isinstance(each, Mapping) for each in value):
+            yield name, value
     elif isinstance(value, Mapping) and depth:
-        for each in value.values():
-            yield from _lists(each, depth - 1)
+        for key, each in value.items():
+            yield from _lists(str(key), each, depth - 1)
 
 
 def _decoded(value: str) -> Any:

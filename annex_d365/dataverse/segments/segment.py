@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from annex_d365.dataverse.segments.generations import (
     STATIC,
     Generation,
 )
+from annex_d365.dataverse.segments.replies import guid
 from annex_d365.dataverse.segments.rows import rows_of
 
 CONTACT = "contact"
@@ -57,7 +58,7 @@ class Segment:
         query_name: what queries call the segment (outbound).
         scope: option value, the part of the organisation whose contacts count (outbound).
         business_unit: owner's.
-        definition: id of the definition (journeys).
+        definition: id of the definition (journeys); None for a segment from elsewhere, whose source has other ids.
     """
 
     segment_id: str
@@ -127,20 +128,26 @@ class Segments:
             queries: whether the queries of dynamic segments are wanted; journeys keep them in another table.
         """
         columns = {name: column for name, column in self._columns.items() if queries or name != "query"}
-        query = Query(
-            self.generation.entity_set,
-            select=tuple(dict.fromkeys((self.generation.id, *columns.values()))),
-            filter=condition,
-            orderby=("modifiedon", self.generation.id),
-        )
+        query = replace(self._query(columns), filter=condition, orderby=("modifiedon", self.generation.id))
         found = [self._segment(row, columns) for row in self._dataverse.rows(query)]
         yield from self._with_queries(found) if queries and self.generation is JOURNEYS else found
 
-    def _segment(self, row: Row, columns: dict[str, str]) -> Segment:
+    def now(self, ids: Sequence[str]) -> dict[str, Segment]:
+        """The segments with these ids as they are now, without queries; those that are gone are left out."""
+        columns = {name: column for name, column in self._columns.items() if name != "query"}
+        found = rows_of(self._dataverse, self._query(columns), self.generation.id, ids)
+        return {segment.segment_id: segment for segment in (self._segment(row, columns) for row in found)}
+
+    def _query(self, columns: Mapping[str, str]) -> Query:
+        return Query(self.generation.entity_set, tuple(dict.fromkeys((self.generation.id, *columns.values()))))
+
+    def _segment(self, row: Row, columns: Mapping[str, str]) -> Segment:
         values: dict[str, Any] = {name: row.get(column) for name, column in columns.items()}
         origin, base = values.pop("origin", None) or "", values.pop("base", None)
         # In whole seconds, as the service sends them: times are compared as texts.
         values.update({name: _FRACTION.sub("", utc(values[name])) for name in _DATES if values.get(name)})
+        if values.get("definition"):
+            values["definition"] = guid(values["definition"])
         segment = Segment(row[self.generation.id], self.generation.name, version=row.get(ETAG) or "", **values)
         kind = self.generation.kinds.get(segment.kind_value or 0, OTHER)
         return replace(
