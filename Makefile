@@ -22,7 +22,7 @@ demo: setup  ## both sides seeded, contacts moved by meltano run, then five edit
 	@$(BIN)/python -m annex_d365_sandbox.demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 peers: $(VENV)-peers/.installed  ## other people's clients against the sandbox
 	@$(VENV)-peers/bin/python -m pytest -q tests/peers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -32,6 +33,8 @@ def test_what_was_answered_before_the_end_is_not_lost():
     def work(number):
         if number < 3:
             others.wait()  # all three have begun
+        else:
+            time.sleep(0.01)  # else they might all be done before anybody looks
         if number == 1:
             raise OutageError("over")
         return number
