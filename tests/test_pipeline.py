@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support import ROOT
 
@@ -49,3 +51,21 @@ def test_a_run_that_fails_says_so_in_a_sentence(demo, capsys, name, value, sente
     assert "traceback" not in said.lower()
     assert "pl4nted" not in said
     assert demo.writes() == []
+
+
+def test_three_in_a_hundred_bad_rows_take_no_other_with_them(demo, tmp_path):
+    """Their addresses are none, which only Annex Cloud can tell."""
+    organisation = demo.sandbox.organisation
+    linked = [row for row in organisation.rows("contact") if row["cr0dd_loyaltyid"] and not row["statecode"]]
+    poison = {row["contactid"] for row in linked[::33]}
+    for contact in poison:
+        organisation.update("contact", contact, {"emailaddress1": "nobody@-", "lastname": "Poison"})
+    demo.run()
+    messages = map(json.loads, (tmp_path / "rejects.singer").read_text().splitlines())
+    rejected = {each["record"]["contactid"]: each["reject"] for each in messages if each["type"] == "RECORD"}
+    assert {contact for contact, why in rejected.items() if why["status"] == 400} == poison
+    members = demo.members()
+    assert "Poison" not in {member["lastName"] for member in members.values()}
+    for row in linked:
+        if row["contactid"] not in poison:
+            assert members[row["cr0dd_loyaltyid"]]["lastName"] == row["lastname"]
