@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -43,13 +44,13 @@ class ObjectSink(RowSink):
         target.report(stream_name)  # there is a line for a stream without rows, too
         self._writer = self.writer()
 
+    @abc.abstractmethod
     def writer(self) -> Writer:
         """For this stream.
 
         Raises:
             SettingError: the settings do not suit its columns.
         """
-        raise NotImplementedError
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write the rows."""

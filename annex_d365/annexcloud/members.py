@@ -15,7 +15,6 @@ from annex_d365.annexcloud.fields import moment
 from annex_d365.annexcloud.merges import Merges
 from annex_d365.errors import RowError
 
-NOT_FOUND = 404
 CONFLICT = 409
 
 #: Site-defined fields of a member live in an object of this name (Annex page 5.1).

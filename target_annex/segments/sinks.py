@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -52,9 +53,9 @@ class SegmentSink(ObjectSink):
         require_columns(self.stream_name, self.schema["properties"], *self.columns)
         return self.engine_writer()
 
+    @abc.abstractmethod
     def engine_writer(self) -> Writer:
         """What the rows are for the engine."""
-        raise NotImplementedError
 
     def clean_up(self) -> None:
         """As in the SDK, at the end of the input; before the last STATE, which says that all is done."""
