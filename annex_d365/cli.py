@@ -13,6 +13,7 @@ from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.plan import plan as plan_shards
 from annex_d365.dataverse.writes import provision as definitions
 from annex_d365.errors import ConnectorError
+from annex_d365.plugin_settings import TAP_D365, TARGET_D365, config_option, load
 from annex_d365.provision import DEFAULT_PREFIX, loyalty_tables
 
 #: Commands that the library must not import announce themselves in this group.
@@ -47,13 +48,12 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--config", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="Settings of tap-d365, as JSON (`meltano invoke --dump=config tap-d365`).")  # fmt: skip
+@config_option
 @click.option("--table", default="contacts", show_default=True, help="Entity set name of the table.")
 @click.option("--shards", type=click.IntRange(1, 1000), required=True, help="How many parts.")
-def plan(path: Path, table: str, shards: int) -> None:
+def plan(path: Path | None, table: str, shards: int) -> None:
     """Find balanced bounds for a backfill on several machines: values of the setting `shard`, one per line."""
-    settings = _settings(path)
+    settings = load(path, [TAP_D365])[TAP_D365]
     try:
         parts = plan_shards(connect(settings), table, shards)
     except ConnectorError as error:
@@ -65,13 +65,12 @@ def plan(path: Path, table: str, shards: int) -> None:
 
 
 @main.command()
-@click.option("--config", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="Settings of target-d365, as JSON (`meltano invoke --dump=config target-d365`).")  # fmt: skip
+@config_option
 @click.option("--solution", default="", help="Unique name of the solution that new things go to; else the default one.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def provision(path: Path, solution: str, *, yes: bool) -> None:
+def provision(path: Path | None, solution: str, *, yes: bool) -> None:
     """Create the table, columns and alternate keys in Dynamics 365 that loyalty data needs, where they are missing."""
-    settings = _settings(path)
+    settings = load(path, [TARGET_D365])[TARGET_D365]
     try:
         dataverse = connect(settings)
         steps = definitions.plan(dataverse, loyalty_tables(settings.get("column_prefix") or DEFAULT_PREFIX, solution))
@@ -84,10 +83,3 @@ def provision(path: Path, solution: str, *, yes: bool) -> None:
             click.echo(f"Done: {len(steps)} changes.")
     except ConnectorError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError:
-        raise click.BadParameter(f"{path} is not a JSON object.", param_hint="--config") from None

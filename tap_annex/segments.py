@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -37,6 +38,10 @@ class SegmentStream(Stream):
         self._tap_annex = tap
         super().__init__(tap)
 
+
+class SegmentReader(SegmentStream):
+    """One that reads the segments itself."""
+
     @property
     def run_start(self) -> str:
         """When this run began, to the millisecond: it tells its members from those of a run before that broke off."""
@@ -54,12 +59,12 @@ class SegmentStream(Stream):
                 yield record
         pace.finish()
 
+    @abstractmethod
     def records(self, segments: Segments) -> Iterable[Record]:
         """The records, read from the segments of the site."""
-        raise NotImplementedError
 
 
-class SegmentsStream(SegmentStream):
+class SegmentsStream(SegmentReader):
     """Segments."""
 
     name = "segments"
@@ -91,7 +96,7 @@ class SegmentsStream(SegmentStream):
             yield {name: getattr(segment, name, None) for name in self.schema["properties"]}
 
 
-class SegmentMembersStream(SegmentStream):
+class SegmentMembersStream(SegmentReader):
     """Members of segments, whatever the segments' state."""
 
     name = "segment_members"
