@@ -80,7 +80,7 @@ class Sandbox:
         self.site = annexcloud_models.Site(
             self._store, self.clock, site_id=SITE_ID, site_name=SITE_NAME, secret_key=SECRET_KEY
         )
-        self.control = Control(self._store, self.clock, self.organisation, self.site)
+        self.control = Control(self._store, self.clock, self.organisation, self.site, self.directory_service)
         if self.control.seeded is None:
             self.control.seed(Seed(contacts, seed, extra_tables, segments_api))
         listeners = {"https": Listener(port, certificates.server_context(self.directory))}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
@@ -31,7 +32,10 @@ _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def origin(scheme: str, host: str) -> str:
     """The address as the client used it. A request for another host was re-routed here; that host speaks https."""
-    local = urlsplit(f"//{host}").hostname in _LOCAL_HOSTS
+    try:
+        local = urlsplit(f"//{host}").hostname in _LOCAL_HOSTS
+    except ValueError:  # an address that is none
+        local = False
     return f"{scheme if local else 'https'}://{host}"
 
 
@@ -100,7 +104,7 @@ class Server:
             self._transports.add(incoming.transport)
         request = await _received(incoming)
         if request.path.startswith(ROOT):
-            return _whole(await self._run(self._answer, request))
+            return self._whole(await self._run(self._answer, request))
         began = time.perf_counter()
         faults = self._control.faults.strike(request)
         reply = await self._guarded(request, faults)
@@ -115,8 +119,8 @@ class Server:
         if gone:
             return _cut_off(incoming)
         if any(fault.kind == "truncate" for fault in faults):
-            return await _half(incoming, reply)
-        return _whole(reply)
+            return await self._half(incoming, reply)
+        return self._whole(reply)
 
     async def _guarded(self, request: Request, faults: list[Fault]) -> Reply:
         """The reply under the limits of Dataverse, which count waiting as work."""
@@ -155,32 +159,43 @@ class Server:
             reply.headers["Vary"] = "Accept-Encoding"
         return reply
 
+    def _head(self, reply: Reply) -> dict[str, str]:
+        """The reply's headers, with the time that the services go by."""
+        return {**reply.headers, "Date": format_datetime(self._control.clock.now(), usegmt=True)}
+
+    def _whole(self, reply: Reply) -> web.Response:
+        return web.Response(status=reply.status, body=reply.body, headers=self._head(reply))
+
+    async def _half(self, incoming: web.Request, reply: Reply) -> web.StreamResponse:
+        """Promise the whole body, send half of it, hang up."""
+        response = web.StreamResponse(status=reply.status, headers=self._head(reply))
+        response.content_length = len(reply.body)
+        await response.prepare(incoming)
+        await response.write(reply.body[: len(reply.body) // 2])
+        if incoming.transport:
+            incoming.transport.close()
+        return response
+
+
+def _text(received: str) -> str:
+    """What is not UTF-8 comes as lone surrogates, which nothing can write again."""
+    return received.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
 
 async def _received(incoming: web.Request) -> Request:
-    path, _, query = incoming.raw_path.partition("?")
+    path, _, query = _text(incoming.raw_path).partition("?")
+    try:
+        body = await incoming.read()
+    except web.RequestPayloadError as error:  # packed or cut in a way that cannot be undone
+        raise web.HTTPBadRequest(text="The body cannot be read.") from error
     return Request(
         method=incoming.method,
         path=unquote(path),
         query=query,
-        headers={name.lower(): value for name, value in incoming.headers.items()},
-        body=await incoming.read(),
+        headers={name.lower(): _text(value) for name, value in incoming.headers.items()},
+        body=body,
         origin=origin(incoming.scheme, incoming.host),
     )
-
-
-def _whole(reply: Reply) -> web.Response:
-    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
-
-
-async def _half(incoming: web.Request, reply: Reply) -> web.StreamResponse:
-    """Promise the whole body, send half of it, hang up."""
-    response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    response.content_length = len(reply.body)
-    await response.prepare(incoming)
-    await response.write(reply.body[: len(reply.body) // 2])
-    if incoming.transport:
-        incoming.transport.close()
-    return response
 
 
 def _cut_off(incoming: web.Request) -> web.Response:

@@ -35,7 +35,10 @@ class Request:
 
     def json(self) -> Any:
         """The body as JSON. Raises ``msgspec.DecodeError``."""
-        return msgspec.json.decode(self.body)
+        try:
+            return msgspec.json.decode(self.body)
+        except RecursionError as error:
+            raise msgspec.DecodeError("JSON is nested too deeply") from error
 
 
 @dataclass

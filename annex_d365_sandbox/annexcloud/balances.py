@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from annex_d365_sandbox.annexcloud import activities
 
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
     from annex_d365_sandbox.annexcloud.catalogue import Tier
     from annex_d365_sandbox.annexcloud.models import Site
+
+
+#: How a reward says whether it is in reach, by ``Switches.reward_eligible``.
+_ELIGIBLE: Final[Mapping[str, tuple[str | bool, str | bool]]] = {
+    "words": ("YES", "NO"),
+    "booleans": (True, False),
+    "digits": ("1", "0"),
+}
 
 
 def points(site: Site, member: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +82,7 @@ def tiers(site: Site, member: Mapping[str, Any]) -> dict[str, Any]:
 def rewards(site: Site, member: Mapping[str, Any]) -> dict[str, Any]:
     """``GET /users/{memberId}/reward``: all rewards, and whether the points suffice."""
     available = max(0, site.activities.sums(member["id"]).balance)
+    yes, no = _ELIGIBLE[site.switches.reward_eligible]
     return {
         **_currency(site, available),
         "rewardDetail": [
@@ -81,7 +90,7 @@ def rewards(site: Site, member: Mapping[str, Any]) -> dict[str, Any]:
                 "rewardId": reward.reward_id,
                 "displayText": reward.name,
                 "creditRequired": reward.credits,
-                "eligible": "YES" if reward.credits <= available else "NO",  # ASSUMPTION: the words
+                "eligible": yes if reward.credits <= available else no,
                 "rewardUrl": None,
                 "rewardImageUrl": None,
             }
@@ -106,11 +115,12 @@ def used_reward(site: Site, entry: Mapping[str, Any]) -> dict[str, Any]:
 def activity(site: Site, entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of ``GET /users/{memberId}/activity``; ``credit`` or ``debit``, never both (section 6)."""
     credits_points = bool(entry["credit"])
+    word = "Credit" if credits_points else "Debit"
     statuses = {activities.HOLD: site.switches.hold_status}
     view = {
         "activityId": activities.activity_id(entry),
         "actionId": entry["actionId"],
-        "activity": "Credit" if credits_points else "Debit",
+        "activity": word.upper() if site.switches.activity_word == "CREDIT" else word,
         **({"credit": entry["credit"]} if credits_points else {"debit": entry["debit"]}),
         "pointType": entry["pointType"],
         "pointStatus": statuses.get(entry["status"], entry["status"].capitalize()),

@@ -5,13 +5,19 @@ Messages name fields, never values: a member's data stays out of replies, logs a
 
 from __future__ import annotations
 
+NO_DATA, EXISTS, INVALID = "AC1005", "AC1006", "AC1007"
+
 
 class ApiError(Exception):
-    """An error reply. ``reason`` is the sandbox's own word to its operator, beside the service's answer."""
+    """An error reply. ``reason`` is the sandbox's own word to its operator, beside the service's answer.
 
-    def __init__(self, status: int, code: str, message: str, reason: str | None = None) -> None:
+    ``fixed`` says that no switch changes the status.
+    """
+
+    def __init__(self, status: int, code: str, message: str, reason: str | None = None, *, fixed: bool = False) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.reason = status, code, message, reason
+        self.fixed = fixed
 
 
 def not_found(reason: str | None = None) -> ApiError:
@@ -34,16 +40,21 @@ def forbidden(reason: str) -> ApiError:
     return ApiError(403, "AC1002", "Request not authorized", reason)
 
 
-def no_data(status: int = 404) -> ApiError:
+def no_data() -> ApiError:
     """No such thing, or no result; documented as 404 and as 400."""
-    return ApiError(status, "AC1005", "No data found")
+    return ApiError(404, NO_DATA, "No data found")
+
+
+def no_page(status: int) -> ApiError:
+    """A page after the last."""
+    return ApiError(status, NO_DATA, "No data found", fixed=True)
 
 
 def exists() -> ApiError:
     """The id is taken."""
-    return ApiError(409, "AC1006", "Data already exists")
+    return ApiError(409, EXISTS, "Data already exists")
 
 
 def invalid(what: str) -> ApiError:
     """A value breaks its format. ASSUMPTION (section 3): the code; the documented table is cut after AC1006."""
-    return ApiError(400, "AC1007", f"Invalid parameters: {what}")
+    return ApiError(400, INVALID, f"Invalid parameters: {what}")

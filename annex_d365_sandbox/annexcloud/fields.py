@@ -162,7 +162,10 @@ def _read_extended(value: Any, switches: Switches) -> dict[str, str | None]:
     if not isinstance(value, dict):
         raise errors.invalid("extendedAttribute")
     attributes: dict[str, str | None] = {}
-    for key in switches.extended_attributes:
+    known = set(switches.extended_attributes)
+    if switches.unknown_attributes == "refused" and value.keys() - known:
+        raise errors.invalid("extendedAttribute")
+    for key in value if switches.unknown_attributes == "kept" else switches.extended_attributes:
         if value.get(key) is not None:
             attributes[key] = scalar("extendedAttribute", value[key])
         elif key in value and switches.patch_null == "clears":

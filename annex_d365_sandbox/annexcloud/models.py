@@ -12,6 +12,7 @@ from annex_d365_sandbox.annexcloud.merges import Merges
 from annex_d365_sandbox.annexcloud.points import Points
 from annex_d365_sandbox.annexcloud.segments import Segments
 from annex_d365_sandbox.annexcloud.switches import Switches
+from annex_d365_sandbox.annexcloud.token import TokenError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,6 +43,8 @@ class Site:
         self.switches = Switches()
         #: why the last request's token was refused (or would have been, were ``strict_hmac`` on); else None
         self.last_refusal: str | None = None
+        #: tokens that were used, while the site looks out for repetitions
+        self._used: set[str] = set()
         with store.transaction() as connection:
             connection.create_function("annex_fold", 1, search.fold, deterministic=True)
             connection.executescript(_SCHEMA)
@@ -60,6 +63,15 @@ class Site:
         self.switches.restore()
         self.catalogue = Catalogue()
         self.last_refusal = None
+
+    def check_fresh(self, authorization: str) -> None:
+        """A token counts once where ``Switches.refuse_replayed_tokens`` says so. Raises ``TokenError``."""
+        if not self.switches.refuse_replayed_tokens:
+            self._used.clear()
+            return
+        if authorization in self._used:
+            raise TokenError("the token was used before")
+        self._used.add(authorization)
 
     def put_members(self, members: Iterable[Mapping[str, Any]]) -> None:
         """Insert or replace members in bulk, as an operator: values are not checked, dates are brought to UTC.
@@ -117,6 +129,8 @@ class Site:
             raise errors.missing("id")
         if self.member(given["id"]) is not None:
             raise errors.exists()
+        if self.switches.zip_code_on_create == "ignored":
+            given.pop("zipCode", None)
         now = self._now()
         member = {**_defaults(now), **given}
         if member["optInStatus"] == "NO":
@@ -134,6 +148,9 @@ class Site:
         if given.get("id", old["id"]) != old["id"]:
             raise errors.invalid("id")
         now = self._now()
+        if self.switches.patch == "replaces":
+            cleared = {name: None for name in fields.WRITABLE if name not in fields.ALWAYS_SET}
+            old = {**old, **cleared, "extendedAttribute": {}}
         attributes = {**old["extendedAttribute"], **given.get("extendedAttribute", {})}
         member = {**old, **given, "extendedAttribute": attributes, "updateDate": now}
         if member["optInStatus"] != old["optInStatus"]:

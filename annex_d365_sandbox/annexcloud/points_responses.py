@@ -64,7 +64,7 @@ def activity(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     if len(views) == 1 and site.switches.lone_activity == "object":
         views = views[0]
     return replies.single(
-        site, {"siteId": site.site_id, **paging, "totalActivityCount": total, "activityDetail": views}
+        site, {"siteId": site.site_id, **paging, site.switches.activity_count_key: total, "activityDetail": views}
     )
 
 

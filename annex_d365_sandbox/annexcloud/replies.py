@@ -44,10 +44,19 @@ def json_object(request: Request) -> dict[str, Any]:
     return given
 
 
-def error(failure: ApiError) -> Reply:
+def error(site: Site, failure: ApiError) -> Reply:
     """The flat error body of section 3; the sandbox's reason, if any, in a header."""
-    content = {"errorCode": failure.code, "errorMessage": failure.message}
-    return Reply.json(content, failure.status, {REASON: failure.reason} if failure.reason else None)
+    status, told = _told(site, failure)
+    return Reply.json(told, status, {REASON: failure.reason} if failure.reason else None)
+
+
+def _told(site: Site, failure: ApiError) -> tuple[int, dict[str, str]]:
+    """The status and the members of an error, where the documents leave them open as the site has them."""
+    switches = site.switches
+    open_ones = {errors.NO_DATA: switches.no_data_status, errors.EXISTS: switches.duplicate_status}
+    status = failure.status if failure.fixed else open_ones.get(failure.code, failure.status)
+    code = switches.invalid_code if failure.code == errors.INVALID else failure.code
+    return status, {"errorCode": code, "errorMessage": failure.message}
 
 
 def filled(site: Site, view: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def page(site: Site, request: Request, total: int, size: int | None = None) -> t
     number = int(given)
     beyond = not 1 <= number <= max(pages, 1)
     if beyond and switches.page_beyond != "empty":
-        raise errors.no_data(404 if switches.page_beyond == "not_found" else 400)
+        raise errors.no_page(404 if switches.page_beyond == "not_found" else 400)
     start = total if beyond else (number - 1) * size
     counted = {"pages": pages} if switches.page_count else {}
     return {**counted, switches.paging_key: number}, slice(start, start + size)
@@ -112,6 +121,8 @@ def bulk(
     """
     switches = site.switches
     given = body(request)
+    if switches.bulk_request not in ("any", "array" if isinstance(given, list) else "map"):
+        raise errors.invalid("the form of the body")
     if isinstance(given, list):
         items = {str(number): item for number, item in enumerate(given, 1)}
     elif isinstance(given, dict) and all(key.isascii() and key.isdigit() for key in given):
@@ -123,21 +134,23 @@ def bulk(
     limit = switches.bulk_reads_limit if status is None else switches.bulk_writes_limit
     if len(items) > limit:
         raise errors.invalid("too many items")
-    answers = {key: _item(item, act, status) for key, item in items.items()}
+    answers = {key: _item(site, item, act, status) for key, item in items.items()}
     as_array = isinstance(given, list) if switches.bulk_form == "request" else switches.bulk_form == "array"
-    reply = plain(site, list(answers.values()) if as_array else answers)
+    partial = any(answer.get("status") == "FAILURE" for answer in answers.values())
+    outcome = switches.bulk_partial_status if partial else 200
+    reply = plain(site, list(answers.values()) if as_array else answers, outcome)
     if len(items) > BULK_RECOMMENDED:
         reply.headers[REASON] = f"more than the recommended {BULK_RECOMMENDED} items in one call"
     return reply
 
 
-def _item(item: Any, act: Callable[[dict[str, Any]], dict[str, Any]], status: int | None) -> dict[str, Any]:
+def _item(site: Site, item: Any, act: Callable[[dict[str, Any]], dict[str, Any]], status: int | None) -> dict[str, Any]:
     try:
         if not isinstance(item, dict):
             raise errors.invalid("not an object")
         done = act(item)
     except ApiError as failure:
-        outcome = {} if status is None else {"status": "FAILURE", "statusCode": failure.status}
-        told = {"errorCode": failure.code, "errorMessage": failure.message}
+        code, told = _told(site, failure)
+        outcome = {} if status is None else {"status": "FAILURE", "statusCode": code}
         return {"id": item.get("id") if isinstance(item, dict) else None, **outcome, **told}
     return done if status is None else {**done, "status": "SUCCESS", "statusCode": status}

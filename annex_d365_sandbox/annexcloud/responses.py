@@ -73,10 +73,13 @@ def search_members(site: Site, request: Request, _names: Mapping[str, str]) -> R
     if not isinstance(criteria, dict):
         raise errors.invalid("dataSearch")
     found = site.search_members(criteria)
-    if not found:
+    if not found and site.switches.search_of_nothing == "not_found":
         raise errors.no_data()
     users = [_details(site, member) for member in found]
-    return replies.plain(site, {"siteId": site.site_id, "records": len(users), "userDetail": users})
+    if site.switches.search_reply == "list":
+        return replies.plain(site, users)
+    reply = {"siteId": site.site_id, "records": len(users), "userDetail": users}
+    return replies.plain(site, {"Data": reply} if site.switches.search_reply == "Data" else reply)
 
 
 def request_deletion(site: Site, request: Request, _names: Mapping[str, str]) -> Reply:

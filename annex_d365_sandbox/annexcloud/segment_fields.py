@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from annex_d365_sandbox.annexcloud import errors, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from annex_d365_sandbox.annexcloud.models import Site
+    from annex_d365_sandbox.annexcloud.switches import Switches
 
 ADD, REMOVE, REPLACE = "add", "remove", "replace"
 _MODES = (ADD, REMOVE, REPLACE)
-_STATUS = fields.one_of("ACTIVE", "INACTIVE")
+#: What is kept of a segment's type and status; switches say by which words a site knows them.
+STATIC, DYNAMIC = TYPES = ("static", "dynamic")
+ACTIVE, INACTIVE = STATUSES = ("ACTIVE", "INACTIVE")
 #: Forms of dates by their length; the rest is the long one.
 _FORMS = {len("yyyy-MM-dd"): fields.day, len("yyyy-MM-dd HH:mm:ss"): fields.second}
-_TYPE = fields.one_of("STATIC", "DYNAMIC")
+_BY_NAME = {"day": fields.day, "second": fields.second, "instant": fields.instant}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class GivenMembers:
         return [each for each in self.given or [] if each not in known]
 
 
-def read_segment(body: Mapping[str, Any]) -> dict[str, Any]:
+def read_segment(body: Mapping[str, Any], switches: Switches) -> dict[str, Any]:
     """The fields of a create or an update, checked; dates stay as they were given.
 
     ASSUMPTION: the words of type and status, the forms of dates, and that empty texts and nulls are passed over.
@@ -53,17 +56,50 @@ def read_segment(body: Mapping[str, Any]) -> dict[str, Any]:
     names = ("name", "fromDate", "toDate", "type", "status", "externalId", "externalName")
     fields.require(body, *names[:3])
     given = {name: fields.scalar(name, body[name]) for name in names if fields.given(body, name)}
-    for name, reader in (("status", _STATUS), ("type", _TYPE)):
+    for name, kept, words in (
+        ("status", STATUSES, switches.segment_statuses),
+        ("type", TYPES, switches.segment_types),
+    ):
         if name in given:
-            try:
-                given[name] = reader(given[name])
-            except ValueError:
-                raise errors.invalid(name) from None
-    if "type" in given:
-        given["type"] = given["type"].lower()
+            known = {word.upper(): value for word, value in zip(words, kept, strict=False)}
+            if given[name].upper() not in known:
+                raise errors.invalid(name)
+            given[name] = known[given[name].upper()]
+    if switches.segment_dates != "any":
+        for name in ("fromDate", "toDate"):
+            if _form(given[name]) is not _BY_NAME[switches.segment_dates]:
+                raise errors.invalid(name)
     if _moment("fromDate", given["fromDate"], "00:00:00") > _moment("toDate", given["toDate"], "23:59:59"):
         raise errors.invalid("toDate")
     return given
+
+
+def shown(segment: Mapping[str, Any], switches: Switches) -> dict[str, Any]:
+    """What replies say of a segment, in the site's words."""
+    segment_id = segment["id"]
+    return {
+        "segmentId": segment_id if switches.segment_id_type == "number" else str(segment_id),
+        "segmentName": segment["name"],
+        "segmentType": _word(segment["type"], TYPES, switches.segment_types),
+        "segmentFromDate": _written(segment["fromDate"], "00:00:00", switches.segment_dates),
+        "segmentToDate": _written(segment["toDate"], "23:59:59", switches.segment_dates),
+        "status": _word(segment["status"], STATUSES, switches.segment_statuses),
+        "externalId": segment["externalId"],
+        "externalName": segment["externalName"],
+    }
+
+
+def _word(value: str, kept: Sequence[str], words: Sequence[str]) -> str:
+    """The site's word; the sandbox's own where the site has none."""
+    return dict(zip(kept, words, strict=False)).get(value, value)
+
+
+def _written(value: str, time: str, form: str) -> str:
+    """A date as it was given, or in the one form that the site has."""
+    if form == "any":
+        return value
+    moment = _moment("date", value, time)
+    return {"day": moment[:10], "second": moment[:19].replace("T", " ")}.get(form, moment)
 
 
 def read_members(body: Mapping[str, Any], site: Site) -> GivenMembers:
@@ -106,9 +142,13 @@ def _mode(body: Mapping[str, Any], site: Site) -> str:
     return mode
 
 
+def _form(value: str) -> Callable[[str], str]:
+    return _FORMS.get(len(value), fields.instant)
+
+
 def _moment(name: str, value: str, time: str) -> str:
     """A stamp of any of the three forms; a day stands for its first or last second."""
-    form = _FORMS.get(len(value), fields.instant)
+    form = _form(value)
     try:
         return fields.second(f"{form(value)} {time}") if form is fields.day else form(value)
     except ValueError:

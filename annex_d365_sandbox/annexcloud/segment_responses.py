@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from annex_d365_sandbox.annexcloud import errors, replies, rules
+from annex_d365_sandbox.annexcloud import errors, replies, rules, segment_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,12 @@ def update(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
 def definition(site: Site, _request: Request, names: Mapping[str, str]) -> Reply:
     """``GET /segment/{segmentId}``: the conditions; of a static segment these are its members, on one page."""
     segment = site.segments.get(names["segment_id"])
+    view = segment_fields.shown(segment, site.switches)
     detail = {
-        "segmentName": segment["name"],
-        "segmentType": segment["type"],
-        "segmentDateFrom": segment["fromDate"],
-        "segmentDateTo": segment["toDate"],
+        "segmentName": view["segmentName"],
+        "segmentType": view["segmentType"],
+        "segmentDateFrom": view["segmentFromDate"],
+        "segmentDateTo": view["segmentToDate"],
         **{group: {**unset, **segment["rules"].get(group, {})} for group, unset in rules.blank().items()},
     }
     if segment["type"] == "static":
@@ -50,20 +51,22 @@ def eligible(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     segment = site.segments.get(names["segment_id"])
     found = site.segments.members(segment)
     paging, rows = replies.page(site, request, len(found))
-    head = {"siteId": site.site_id, "segmentId": str(segment["id"]), "segmentName": segment["name"]}
+    view = segment_fields.shown(segment, site.switches)
+    head = {"siteId": site.site_id, "segmentId": view["segmentId"], "segmentName": view["segmentName"]}
     if site.switches.eligible_members == "ids":
         listed: dict[str, Any] = {"userId": found[rows]}
     else:
-        shown = ("id", "email", "firstName", "lastName")
+        columns = ("id", "email", "firstName", "lastName")
         people = site.members_of(found[rows])
-        listed = {"members": [replies.filled(site, {name: each[name] for name in shown}) for each in people]}
+        listed = {"members": [replies.filled(site, {name: each[name] for name in columns}) for each in people]}
     return replies.single(site, {**head, **paging, "records": len(found), **listed})
 
 
 def listing(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """``GET /segmentlist/{status}``: all, active, inactive. ASSUMPTION (section 10.5): the shape; by id."""
-    status = names["status"].upper()
-    if status not in ("ALL", "ACTIVE", "INACTIVE"):
+    words = [word.upper() for word in site.switches.segment_list_words]
+    status = dict(zip(words, ("ALL", *segment_fields.STATUSES), strict=False)).get(names["status"].upper())
+    if status is None:
         raise errors.invalid("status")
     found = [segment for segment in site.segments.all() if status in ("ALL", segment["status"])]
     paging, rows = replies.page(site, request, len(found))
@@ -71,7 +74,7 @@ def listing(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
         replies.filled(
             site,
             {
-                **_named(segment),
+                **segment_fields.shown(segment, site.switches),
                 "memberCount": len(site.segments.members(segment)),
                 "createDate": segment["createDate"],
                 "updateDate": segment["updateDate"],
@@ -79,27 +82,16 @@ def listing(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
         )
         for segment in found[rows]
     ]
-    return replies.plain(site, {"siteId": site.site_id, **paging, "allSegmentDetails": views})
-
-
-def _named(segment: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "segmentId": str(segment["id"]),
-        "segmentName": segment["name"],
-        "segmentType": segment["type"],
-        "segmentFromDate": segment["fromDate"],
-        "segmentToDate": segment["toDate"],
-        "status": segment["status"],
-        "externalId": segment["externalId"],
-        "externalName": segment["externalName"],
-    }
+    return replies.plain(site, {"siteId": site.site_id, **paging, site.switches.segment_list_key: views})
 
 
 def _changed(
     site: Site, segment: Mapping[str, Any], members: GivenMembers, more: Mapping[str, Any], status: int = 200
 ) -> Reply:
     """ASSUMPTION (section 10.1): members come back as received, and ids of nobody, which were skipped, once more."""
-    view = {"siteId": site.site_id, **_named(segment), "member": members.echo(members.given), **more}
+    view = {"siteId": site.site_id, **segment_fields.shown(segment, site.switches), **more}
+    if site.switches.segment_member_echo == "received":
+        view["member"] = members.echo(members.given)
     if members.unknown:
         view["unknownMember"] = members.echo(members.unknown)
     return replies.single(site, replies.filled(site, view), status)

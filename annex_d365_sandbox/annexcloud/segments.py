@@ -6,7 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from annex_d365_sandbox.annexcloud import errors, fields, rules
-from annex_d365_sandbox.annexcloud.segment_fields import ADD, REMOVE, REPLACE, read_members, read_segment
+from annex_d365_sandbox.annexcloud.segment_fields import (
+    ADD,
+    DYNAMIC,
+    REMOVE,
+    REPLACE,
+    STATIC,
+    read_members,
+    read_segment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,7 +22,6 @@ if TYPE_CHECKING:
     from annex_d365_sandbox.annexcloud.models import Site
     from annex_d365_sandbox.annexcloud.segment_fields import GivenMembers
 
-STATIC, DYNAMIC = "static", "dynamic"
 #: The first id, like those in the vendor's examples.
 FIRST_ID = 550
 _COLUMNS = ("id", "name", "type", "fromDate", "toDate", "status", "externalId", "externalName", "rules")
@@ -22,7 +29,7 @@ _UNIQUE = ("name", "externalId")
 _ALL = (*_COLUMNS, "createDate", "updateDate")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS annex_segments ({", ".join(_ALL).replace("id,", "id INTEGER PRIMARY KEY,", 1)});
-CREATE UNIQUE INDEX IF NOT EXISTS annex_segments_name ON annex_segments (name);
+CREATE INDEX IF NOT EXISTS annex_segments_named ON annex_segments (name);
 CREATE UNIQUE INDEX IF NOT EXISTS annex_segments_external ON annex_segments (externalId);
 CREATE TABLE IF NOT EXISTS annex_segment_members (
     segment INTEGER NOT NULL, memberId TEXT NOT NULL, PRIMARY KEY (segment, memberId)
@@ -94,7 +101,7 @@ class Segments:
         Raises:
             ApiError: 400 for what is missing or malformed, 409 AC1006 for a taken name or external id (ASSUMPTION).
         """
-        given = read_segment(body)
+        given = read_segment(body, self._site.switches)
         self._untaken(given, None)
         members = read_members(body, self._site)
         if members.known and given.get("type") == DYNAMIC:
@@ -114,7 +121,7 @@ class Segments:
         old = self.get(segment_id)
         if fields.given(body, "id") and fields.scalar("id", body["id"]) != str(old["id"]):
             raise errors.invalid("id")
-        given = read_segment(body)
+        given = read_segment(body, self._site.switches)
         if given.get("type", old["type"]) != old["type"]:
             raise errors.invalid("type")
         self._untaken(given, old["id"])
@@ -187,6 +194,8 @@ class Segments:
 
     def _untaken(self, given: Mapping[str, Any], own_id: int | None) -> None:
         for name in _UNIQUE:
+            if name == "name" and not self._site.switches.unique_segment_names:
+                continue
             if self._taken(name, given.get(name)) not in (None, own_id):
                 raise errors.exists()
 

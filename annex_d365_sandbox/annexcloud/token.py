@@ -42,10 +42,13 @@ _jws = jwt.PyJWS(algorithms=[])
 _jws.register_algorithm("HS256", _AnyKeyLength(HMACAlgorithm.SHA256))
 
 
-def check(request: Request, *, site_id: str, secret_key: str, now: datetime, payloads: Iterable[bytes]) -> None:
+def check(
+    request: Request, *, site_id: str, secret_key: str, now: datetime, payloads: Iterable[bytes], longest: int = 0
+) -> None:
     """Check the request's token in the order of section 15.2.
 
-    ``payloads`` are the byte strings of which the client must have signed one.
+    ``payloads`` are the byte strings of which the client must have signed one; ``longest`` is how many seconds a token
+    may have to live, 0 for any number.
 
     Raises:
         TokenError: with the first reason.
@@ -62,6 +65,8 @@ def check(request: Request, *, site_id: str, secret_key: str, now: datetime, pay
         raise TokenError("exp is not a number of seconds")
     if expiry <= now.timestamp():
         raise TokenError("the token has expired")
+    if longest and expiry > now.timestamp() + longest:
+        raise TokenError("the token lives too long")
     if claims.get("site_id") != header_site:
         raise TokenError("site_id differs from X-AnnexCloud-Site")
     if not claims.get("sub"):
@@ -87,7 +92,7 @@ def _claims(text: str, secret_key: str) -> dict[str, Any]:
         raise TokenError("alg is not HS256") from None
     except jwt.InvalidSignatureError:
         raise TokenError("the token's signature does not match") from None
-    except (jwt.InvalidTokenError, msgspec.DecodeError):
+    except (jwt.InvalidTokenError, msgspec.DecodeError, RecursionError):
         raise TokenError("not a JSON web token") from None
     if not isinstance(claims, dict):
         raise TokenError("the token's payload is not an object")
@@ -99,11 +104,12 @@ def hmac_claim(payload: bytes, secret_key: str) -> bytes:
     return b64encode(hmac.new(secret_key.encode(), b64encode(payload), hashlib.sha256).digest())
 
 
-def identifier_payloads(identifier: str) -> set[bytes]:
-    """The identifier as a JSON string, in each usual escaping: slashes and non-ASCII as they are or escaped."""
-    literals = [json.dumps(identifier, ensure_ascii=ascii_only) for ascii_only in (True, False)]
-    literals += [literal.replace("/", "\\/") for literal in literals]
-    return {literal.encode("utf-8", "replace") for literal in literals}
+def identifier_payloads(identifier: str, escaping: str = "any") -> set[bytes]:
+    """The identifier as a JSON string, in an escaping of the switch ``identifier_escaping``, or in each."""
+    plain, ascii_only = (json.dumps(identifier, ensure_ascii=escaped) for escaped in (False, True))
+    literals = {"plain": {plain}, "ascii": {ascii_only}, "php": {ascii_only.replace("/", "\\/")}}
+    every = {plain, plain.replace("/", "\\/")}.union(*literals.values())
+    return {literal.encode("utf-8", "replace") for literal in literals.get(escaping, every)}
 
 
 def _seconds(value: Any) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from annex_d365_sandbox.annexcloud import errors, points_responses, replies, responses, segment_responses, token
 from annex_d365_sandbox.annexcloud.errors import ApiError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from annex_d365_sandbox.annexcloud.models import Site
+    from annex_d365_sandbox.annexcloud.switches import Switches
 
     View = Callable[[Site, Request, Mapping[str, str]], Reply]
 
@@ -50,11 +52,15 @@ class Endpoint:
         """The template as a regular expression over the decoded path, in which an id may hold a slash."""
         return re.escape(PREFIX) + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>(?s:.+))", re.escape(self.template))
 
-    def payloads(self, request: Request, names: Mapping[str, str]) -> set[bytes]:
+    def payloads(self, request: Request, names: Mapping[str, str], switches: Switches) -> set[bytes]:
         """The byte strings of which the client must have signed one."""
         if self.method != "GET":
             return {request.body}
-        return token.identifier_payloads(names[self.signs] if self.signs else "")
+        empty = not self.documented and switches.undocumented_get_signs == "empty"
+        identifier = names[self.signs] if self.signs and not empty else ""
+        if switches.signed_identifier == "encoded":
+            identifier = quote(identifier, safe="")
+        return token.identifier_payloads(identifier, switches.identifier_escaping)
 
 
 #: The first that fits counts, so longer paths stand first. GETs without a view are there for what they sign.
@@ -104,7 +110,7 @@ def application(site: Site) -> Callable[[Request], Reply]:
             handler, names = found
             return handler(request, names)
         except ApiError as failure:
-            return replies.error(failure)
+            return replies.error(site, failure)
 
     return serve
 
@@ -120,8 +126,10 @@ def _guarded(site: Site, endpoint: Endpoint) -> Handler:
                 site_id=site.site_id,
                 secret_key=site.secret_key,
                 now=site.clock.now(),
-                payloads=endpoint.payloads(request, names),
+                payloads=endpoint.payloads(request, names, site.switches),
+                longest=site.switches.max_token_seconds,
             )
+            site.check_fresh(request.headers["authorization"])
         except token.TokenError as refused:
             site.last_refusal = refused.reason
             if refused.reason != token.HMAC_MISMATCH or endpoint.documented or site.switches.strict_hmac:

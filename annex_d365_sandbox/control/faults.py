@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import NoneType
 from typing import Any, Literal, get_args
 
 from annex_d365_sandbox.wire import Reply, Request
@@ -49,6 +51,10 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+        for name, (kinds, fits) in _SETTINGS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not fits(value):
+                raise ValueError(f"a fault's {name} cannot be {value!r}")
         self._pattern = re.compile(self.route)
 
     def fits(self, request: Request) -> bool:
@@ -95,6 +101,35 @@ class Fault:
     def describe(self) -> dict[str, Any]:
         """The fault as JSON."""
         return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+
+
+def _plain(text: str | None) -> bool:
+    """Whether a text can be a header or a name."""
+    return text is None or text.isprintable()
+
+
+def _number(value: float | None) -> bool:
+    return value is None or 0 <= value < _MOST
+
+
+def _after(value: float | str | None) -> bool:
+    return _plain(value) if isinstance(value, str) else _number(value)
+
+
+_MOST, _STATUSES = 1e9, range(200, 600)
+#: Type and range of each setting; what it is not may be sent to the control plane, too.
+_SETTINGS: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+    "route": (str, lambda _: True),
+    "method": ((str, NoneType), _plain),
+    "status": (int, lambda value: value in _STATUSES),
+    "code": ((str, NoneType), _plain),
+    "message": (str, lambda _: True),
+    "retry_after": ((int, float, str, NoneType), _after),
+    "seconds": ((int, float), _number),
+    "count": ((int, NoneType), _number),
+    "probability": ((int, float, NoneType), _number),
+    "after": (int, _number),
+}
 
 
 class Faults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -23,14 +24,17 @@ class Figures:
     window: float = 300
 
 
+_MOST = 1e9
 PUBLISHED = Figures(6000, 1200, 52)
 
 
 class Limits:
     """Counts requests, their time and how many are at work; refuses beyond the figures."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, decimal: Callable[[], bool] = lambda: False) -> None:
         self._clock, self._lock = clock, threading.Lock()
+        #: Whether codes are decimal; which they are is not known (Dataverse page 6).
+        self._decimal = decimal
         self._seen: deque[tuple[datetime, float]] = deque()
         #: The sum of the seconds in ``_seen``: thousands of requests a second do not add it up each time.
         self._spent = 0.0
@@ -43,7 +47,8 @@ class Limits:
         if settings.pop("published", False):
             self.figures = Figures(PUBLISHED.requests, PUBLISHED.seconds, PUBLISHED.concurrent)
         for name, value in settings.items():
-            if name not in known or isinstance(value, bool) or not (value is None or isinstance(value, (int, float))):
+            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+            if name not in known or not (fits or (value is None and name != "window")):
                 raise ValueError(f"no limit {name} = {value!r}; there are {', '.join(sorted(known))}")
             setattr(self.figures, name, value)
 
@@ -90,20 +95,20 @@ class Limits:
     def _refusal(self) -> Reply | None:
         figures, window = self.figures, self.figures.window
         if figures.concurrent is not None and self._busy >= figures.concurrent:
-            return _refused(
+            return self._refused(
                 "0x80072326", f"Number of concurrent requests exceeded the limit of {figures.concurrent}.", 1
             )
         if figures.requests is not None and len(self._seen) >= figures.requests:
             over = f"over time window of {window:g} seconds."
             text = f"Number of requests exceeded the limit of {figures.requests} {over}"
-            return _refused("0x80072322", text, self._wait(len(self._seen) - figures.requests))
+            return self._refused("0x80072322", text, self._wait(len(self._seen) - figures.requests))
         if figures.seconds is not None and self._spent >= figures.seconds:
             limit = f"{figures.seconds * 1000:,.0f} milliseconds over time window of {window:g} seconds"
             text = (
                 f"Combined execution time of incoming requests exceeded limit of {limit}. Decrease number of concurrent"
                 " requests or reduce the duration of requests and try again later."
             )
-            return _refused("0x80072321", text, self._wait(self._surplus(figures.seconds)))
+            return self._refused("0x80072321", text, self._wait(self._surplus(figures.seconds)))
         return None
 
     def _surplus(self, limit: float) -> int:
@@ -122,6 +127,7 @@ class Limits:
         oldest = self._seen[min(surplus, len(self._seen) - 1)][0]
         return max(1, math.ceil(self.figures.window - (self._clock.now() - oldest).total_seconds()))
 
-
-def _refused(code: str, message: str, wait: int) -> Reply:
-    return Reply.json({"error": {"code": code, "message": message}}, 429, {"Retry-After": str(wait)})
+    def _refused(self, code: str, message: str, wait: int) -> Reply:
+        if self._decimal():
+            code = str(int(code, 16) - 2**32)
+        return Reply.json({"error": {"code": code, "message": message}}, 429, {"Retry-After": str(wait)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from annex_d365_sandbox.control.faults import Faults
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from annex_d365_sandbox.annexcloud.models import Site
     from annex_d365_sandbox.clock import Clock
     from annex_d365_sandbox.dataverse.models import Organisation
+    from annex_d365_sandbox.entra.models import Directory
     from annex_d365_sandbox.store import Store
+    from annex_d365_sandbox.switchboard import Switchboard
 
 
 class Control:
     """Faults, limits, the log, and the data as a whole."""
 
-    def __init__(self, store: Store, clock: Clock, organisation: Organisation, site: Site) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, organisation: Organisation, site: Site, directory: Directory
+    ) -> None:
         self._store, self.clock = store, clock
-        self._organisation, self._site = organisation, site
-        self.faults, self.limits, self.log = Faults(), Limits(clock), Log()
+        self._organisation, self._site, self._directory = organisation, site, directory
+        self.faults, self.log = Faults(), Log()
+        self.limits = Limits(clock, lambda: organisation.switches.throttling_code == "decimal")
         with store.transaction() as db:
             db.execute("CREATE TABLE IF NOT EXISTS sandbox_seed (contacts INTEGER NOT NULL, seed INTEGER NOT NULL)")
             if "extra_tables" not in [row["name"] for row in db.execute("PRAGMA table_info(sandbox_seed)")]:
@@ -49,6 +54,7 @@ class Control:
         with self._store.transaction() as db:
             self._organisation.reset()
             self._site.reset()
+            self._directory.switches.restore()
             db.execute("DELETE FROM sandbox_seed")
             db.execute("INSERT INTO sandbox_seed VALUES (?, ?, ?, ?)", astuple(seed))
             plant(seed, self._organisation, self._site)
@@ -123,22 +129,25 @@ class Control:
         }
 
     def switches(self) -> dict[str, dict[str, Any]]:
-        """All switches of both services."""
-        return {room: {f.name: getattr(of, f.name) for f in fields(of)} for room, of in self._switches().items()}
+        """All switches by room: those of Dataverse, its marketing, the sign-in, Annex Cloud."""
+        return {room: {name: getattr(of, name) for name in of.names()} for room, of in self._switches().items()}
 
-    def _switches(self) -> dict[str, Any]:
-        marketing = self._organisation.marketing.switches
-        return {"dataverse": self._organisation.switches, "marketing": marketing, "annex": self._site.switches}
+    def _switches(self) -> dict[str, Switchboard]:
+        return {
+            "dataverse": self._organisation.switches,
+            "marketing": self._organisation.marketing.switches,
+            "sign_in": self._directory.switches,
+            "annex": self._site.switches,
+        }
 
     def turn(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
-        """Turn switches. Raises ``ValueError`` for one that is not there or a value of another type."""
-        before = self.switches()
+        """Turn switches, all or none. Raises ``ValueError`` for one that is not there or a value that does not fit."""
+        boards = self._switches()
+        for room, changes in settings.items():
+            if room not in boards or not isinstance(changes, Mapping):
+                raise ValueError(f"there are no switches {room}; rooms are {', '.join(boards)}")
+            for name, value in changes.items():
+                boards[room].checked(name, value)
         for room, changes in settings.items():
             for name, value in changes.items():
-                if name not in before.get(room, {}):
-                    raise ValueError(f"there is no switch {room}.{name}")
-                if room == "dataverse" and type(value) is not type(before[room][name]):
-                    raise ValueError(f"switch {room}.{name} takes a {type(before[room][name]).__name__}")
-        for room, changes in settings.items():
-            for name, value in changes.items():
-                setattr(self._switches()[room], name, value)
+                setattr(boards[room], name, value)

@@ -36,11 +36,11 @@ class Responses:
         if changes := {name: kind(body[name]) for name, kind in _SEED.items() if name in body}:
             self._control.seed(replace(self._control.seeded or Seed(0, 0), **changes))
         if "rows" in body:
-            self._control.put_rows(str(body.get("table", "")), body["rows"])
+            self._control.put_rows(str(body.get("table", "")), _objects(body, "rows"))
         if "members" in body:
-            self._control.put_members(body["members"])
+            self._control.put_members(_objects(body, "members"))
         if "segments" in body:
-            self._control.put_segments(body["segments"])
+            self._control.put_segments(_objects(body, "segments"))
         if "volume" in body:
             self._control.put_volume(**{name: int(number) for name, number in dict(body["volume"]).items()})
         return Reply.json(self._control.stats())
@@ -102,6 +102,13 @@ def _object(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise TypeError("a JSON object is needed")
     return body
+
+
+def _objects(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    given = body[name]
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise TypeError(f"{name} is a list of objects")
+    return given
 
 
 def _moment(text: str) -> datetime:

@@ -13,8 +13,8 @@ from annex_d365_sandbox.dataverse.schema import Attribute, Table
 if TYPE_CHECKING:
     from annex_d365_sandbox.dataverse.models import Organisation
 
-#: What stands between the parentheses; quotes within a text are doubled.
-INSIDE = r"(?:[^'()]|'(?:[^']|'')*')+"
+#: What stands between the parentheses. A doubled quote within a text reads as two texts: there is one way to match.
+INSIDE = r"(?:[^'()]|'[^']*')+"
 _ADDRESS = re.compile(
     rf"(?:https?://[^/]+)?(?:/api/data/v9\.\d)?/?(?P<set>\w+)\((?P<key>{INSIDE})\)", re.IGNORECASE | re.DOTALL
 )

@@ -53,6 +53,8 @@ class Aggregator:
         """
         compiler = FilterCompiler(query.table, self._organisation.tables, self._organisation.clock.now(), USER_ID)
         where, groups, members = _plan(query, compiler)
+        if not self._organisation.switches.countdistinct and any("DISTINCT" in member.sql for member in members):
+            raise _unknown(query)
         table = query.table
         condition = f" WHERE {where.text}" if where else ""
         parameters = where.parameters if where else ()

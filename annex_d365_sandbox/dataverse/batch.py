@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from annex_d365_sandbox.dataverse import errors, multipart
+from annex_d365_sandbox.dataverse.models import Organisation
 from annex_d365_sandbox.dataverse.multipart import Operation, Part
 from annex_d365_sandbox.dataverse.preferences import preferences
 from annex_d365_sandbox.dataverse.responses import failure, framed
-from annex_d365_sandbox.store import Store
 from annex_d365_sandbox.wire import Reply, Request
 
 MAX_REQUESTS = 1000
@@ -33,11 +33,11 @@ class Batch:
     Args:
         request: the batch, from a client that may come in.
         answer: what answers one request; never raises.
-        store: whose transactions hold changesets together.
+        organisation: whose transactions hold changesets together.
     """
 
-    def __init__(self, request: Request, answer: Callable[[Request], Reply], store: Store) -> None:
-        self._request, self._answer, self._store = request, answer, store
+    def __init__(self, request: Request, answer: Callable[[Request], Reply], organisation: Organisation) -> None:
+        self._request, self._answer, self._organisation = request, answer, organisation
         self._root = request.path.rpartition("/")[0]
         #: Addresses of the rows that parts with a Content-ID wrote.
         self._results: dict[str, str] = {}
@@ -77,9 +77,9 @@ class Batch:
         status, written = 200, []
         known = dict(self._results)
         try:
-            with self._store.transaction():
+            with self._organisation.store.transaction():
                 for content_id, operation in operations:
-                    reply = _no_get() if operation.method == "GET" else self._performed(operation, content_id)
+                    reply = self._no_get() if operation.method == "GET" else self._performed(operation, content_id)
                     text = multipart.written(reply, content_id)
                     if reply.status >= _FAILED:
                         raise _RolledBackError(text, reply.status)  # noqa: TRY301 - the transaction must see it
@@ -93,17 +93,31 @@ class Batch:
         try:
             request = self._resolved(operation)
         except errors.DataverseError as error:
-            return framed(failure(error))
+            return self._refused(error)
         reply = self._answer(request)
         if content_id is not None and "OData-EntityId" in reply.headers:
             self._results[content_id] = reply.headers["OData-EntityId"]
         return reply
 
+    def _refused(self, error: errors.DataverseError) -> Reply:
+        return framed(failure(error, self._organisation.switches))
+
+    def _no_get(self) -> Reply:
+        return self._refused(
+            errors.bad_query(
+                "An invalid HTTP method 'GET' was detected for a request in a change set. Requests in change sets only"
+                " support the HTTP methods 'POST', 'PUT', 'DELETE', and 'PATCH'."
+            )
+        )
+
     def _resolved(self, operation: Operation) -> Request:
         """The request of a part, with references to the results of others put in."""
         target = _REFERENCE.sub(lambda match: self._result(match[1]), operation.target)
         body = _BOUND.sub(lambda match: match[1] + self._result(match[2].decode()).encode(), operation.body)
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError as error:
+            raise errors.bad_query("Invalid URI: The URI is not well formed.") from error
         path = unquote(parts.path if parts.path.startswith("/") else f"{self._root}/{parts.path}")
         if path.endswith("/$batch"):
             raise errors.bad_query("A batch cannot be nested in a batch.")
@@ -130,11 +144,3 @@ def _identified(parts: list[Part]) -> Iterator[tuple[str, Operation]]:
                 "The header with name 'Content-ID' was not present in the header collection of the batch operation."
             )
         yield content_id, operation
-
-
-def _no_get() -> Reply:
-    error = errors.bad_query(
-        "An invalid HTTP method 'GET' was detected for a request in a change set. Requests in change sets only support"
-        " the HTTP methods 'POST', 'PUT', 'DELETE', and 'PATCH'."
-    )
-    return framed(failure(error))

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from annex_d365_sandbox.dataverse.schema import Key, Table
 
+#: The code of a row that is not there; once it was empty (Dataverse page 5.1).
+MISSING_ROW = "0x80040217"
+
 
 class DataverseError(Exception):
     """Becomes a reply of ``status`` with ``{"error": {"code", "message"}}``."""
@@ -105,19 +108,19 @@ def undefined_key(table: Table) -> DataverseError:
 
 def missing_row(table: Table, row_id: str) -> DataverseError:
     """No row has this id."""
-    return DataverseError(404, "0x80040217", f"Entity '{table.schema_name}' With Id = {row_id} Does Not Exist")
+    return DataverseError(404, MISSING_ROW, f"Entity '{table.schema_name}' With Id = {row_id} Does Not Exist")
 
 
-def duplicate_row() -> DataverseError:
-    """A create meets a row of the same key; status 412 is an assumption (Dataverse page 7)."""
-    return DataverseError(412, "0x80040237", "A record with matching key values already exists.")
+def duplicate_row(status: int = 412) -> DataverseError:
+    """A create meets a row of the same key; that its status is a condition's is assumed (Dataverse page 7)."""
+    return DataverseError(status, "0x80040237", "A record with matching key values already exists.")
 
 
-def duplicate_key(table: Table, key: Key) -> DataverseError:
-    """A write would give two rows one value of an alternate key; status 412 is an assumption (Dataverse page 7)."""
+def duplicate_key(table: Table, key: Key, status: int) -> DataverseError:
+    """A write would give two rows one value of an alternate key; the status is an assumption (Dataverse page 7)."""
     names = ", ".join(table.by_name[name].label or name for name in key.attributes)
     return DataverseError(
-        412,
+        status,
         "0x80060892",
         f"Entity Key {key.label or key.logical_name} violated. A record with the same value for {names} already exists."
         " A duplicate record cannot be created. Select one or more unique values and try again.",
@@ -185,9 +188,9 @@ def _missing_privilege(name: str, user_id: str, on: str) -> DataverseError:
     )
 
 
-def option_beside_tracking(name: str) -> DataverseError:
+def option_beside_tracking(name: str, code: str) -> DataverseError:
     """A query option that change tracking does not take; the code is an assumption (Dataverse page 3)."""
-    return bad_query(f'The "{name}" query parameter isn\'t supported when Change Tracking is enabled.')
+    return DataverseError(400, code, f'The "{name}" query parameter isn\'t supported when Change Tracking is enabled.')
 
 
 def not_tracked(table: Table) -> DataverseError:
@@ -202,10 +205,10 @@ def intersect_not_tracked(table: Table) -> DataverseError:
     )
 
 
-def expired_stamp() -> DataverseError:
-    """A delta token is older than the changes that are kept; status 400 is an assumption (Dataverse page 3)."""
+def expired_stamp(status: int) -> DataverseError:
+    """A delta token is older than the changes that are kept; the status is an assumption (Dataverse page 3)."""
     return DataverseError(
-        400,
+        status,
         "0x80044352",
         "Version stamp associated with the client has expired. Please perform a full sync.",
     )
@@ -275,4 +278,4 @@ def component_in_use(what: str, name: str, count: int) -> DataverseError:
 def unauthorised(authority: str, resource: str) -> DataverseError:
     """No token, an expired one, or one for somebody else (Dataverse page 1.2); the empty body is an assumption."""
     challenge = f"Bearer authorization_uri={authority}/oauth2/authorize, resource_id={resource}/"
-    return DataverseError(401, "", "", {"WWW-Authenticate": challenge})
+    return DataverseError(401, "0x80048306", "Authentication failed.", {"WWW-Authenticate": challenge})

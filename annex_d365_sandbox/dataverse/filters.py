@@ -17,6 +17,9 @@ from annex_d365_sandbox.dataverse import errors, functions, literals, schema, sy
 from annex_d365_sandbox.dataverse.schema import Attribute, Table
 from annex_d365_sandbox.dataverse.sql import Sql, joined, path
 
+#: How deep conditions may lie in one another (the figure is made up); SQLite takes 1,000 levels, Python no more.
+_MOST_LEVELS = 150
+
 
 @dataclass(frozen=True)
 class Column:
@@ -32,6 +35,7 @@ class FilterCompiler:
     def __init__(self, table: Table, tables: Mapping[str, Table], now: datetime, user_id: str) -> None:
         self._table, self._tables = table, tables
         self._functions = functions.Functions(now, user_id)
+        self._level = 0
         self._visitors: dict[type, Callable[[Any], Sql]] = {
             ast.BoolOp: self._bool_op,
             ast.UnaryOp: self._unary,
@@ -43,13 +47,19 @@ class FilterCompiler:
 
     def compile(self, text: str, aliases: Mapping[str, str]) -> Sql:
         """The condition for the value of ``$filter``. Raises ``DataverseError``."""
+        self._level = 0
         return self._visit(syntax.parse(text, aliases))
 
     def _visit(self, node: Any) -> Sql:
         visitor = self._visitors.get(type(node))
         if visitor is None:
             raise errors.bad_query("The $filter expression must evaluate to a single boolean value.")
-        return visitor(node)
+        self._level += 1
+        if self._level > _MOST_LEVELS:
+            raise errors.bad_query("The recursion limit of the $filter expression has been exceeded.")
+        found = visitor(node)
+        self._level -= 1
+        return found
 
     def _bool_op(self, node: ast.BoolOp) -> Sql:
         # A list of ids is a chain of hundreds, deep on the left.

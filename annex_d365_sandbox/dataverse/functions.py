@@ -8,7 +8,7 @@ from typing import Any
 
 from odata_query import ast
 
-from annex_d365_sandbox.dataverse import errors, literals, schema, values
+from annex_d365_sandbox.dataverse import errors, literals, matching, schema, values
 from annex_d365_sandbox.dataverse.schema import Attribute
 from annex_d365_sandbox.dataverse.sql import Sql
 
@@ -61,12 +61,21 @@ def _negated(inner: Sql) -> Sql:
 
 
 def _in(attribute: Attribute, given: list[str]) -> Sql:
+    """One of the values. A null is none of them, which ``NOT`` must see; ``ifnull`` would keep SQLite off the index."""
     column = f"t.{attribute.name}"
-    if attribute.kind in schema.TEXTS:
-        tests = " OR ".join(f"d365_fold({column}) IS d365_fold(?)" for _ in given)
-        return Sql(f"({tests or '0'})", tuple(given))
-    held = tuple(literals.convert(attribute, text) for text in given)
-    return Sql(f"(ifnull({column} IN ({','.join('?' * len(held))}), 0))", held)
+    if attribute.kind not in schema.TEXTS:
+        held = tuple(literals.convert(attribute, text) for text in given)
+        return Sql(f"({column} IS NOT NULL AND {column} IN ({_marks(held)}))", held)
+    # Either comparison has its index (see ``layout``).
+    plain = tuple(text for text in given if text.isascii())
+    others = tuple(matching.fold(text) for text in given if not text.isascii())
+    tests = [f"{column} COLLATE NOCASE IN ({_marks(plain)})"] if plain or not others else []
+    tests += [f"d365_fold({column}) IN ({_marks(others)})"] if others else []
+    return Sql(f"({column} IS NOT NULL AND ({' OR '.join(tests)}))", (*plain, *others))
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _between(attribute: Attribute, given: list[str]) -> Sql:

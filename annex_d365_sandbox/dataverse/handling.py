@@ -8,6 +8,7 @@ from annex_d365_sandbox.dataverse import addresses, errors, query
 from annex_d365_sandbox.dataverse.addresses import Address
 from annex_d365_sandbox.dataverse.derived import USER_ID
 from annex_d365_sandbox.dataverse.models import Organisation
+from annex_d365_sandbox.dataverse.preferences import Preferences
 from annex_d365_sandbox.dataverse.schema import Table
 from annex_d365_sandbox.wire import Request
 
@@ -32,6 +33,13 @@ class Handlers:
     def _check_readable(self, table: Table) -> None:
         if table.logical_name in self._organisation.switches.unreadable_tables:
             raise errors.missing_privilege(table, USER_ID)
+
+    def _head(self, wishes: Preferences) -> dict[str, str]:
+        """Headers of a reply with rows."""
+        head = {**JSON, **wishes.headers}
+        if wishes.annotations and self._organisation.switches.annotated_metadata == "full":
+            head["Content-Type"] = head["Content-Type"].replace("minimal", "full")
+        return head
 
     def _query(self, table: Table, request: Request) -> query.Query:
         asked = query.build(

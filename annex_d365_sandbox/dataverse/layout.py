@@ -17,11 +17,11 @@ def creation(table: Table) -> Iterator[str]:
     body = ",".join(f"{column} {kind}" for column, kind in table.sql_columns.items())
     yield f"CREATE TABLE IF NOT EXISTS {name} ({body}, PRIMARY KEY ({table.primary_id})) WITHOUT ROWID"
     for attribute in (table.by_name[name] for name in _INDEXED if name in table.by_name):
-        collation = " COLLATE NOCASE" if attribute.kind in schema.TEXTS else ""
-        yield (
-            f"CREATE INDEX IF NOT EXISTS {name}_{attribute.name}"
-            f" ON {name} ({attribute.name}{collation}, {table.primary_id})"
-        )
+        column, text = attribute.name, attribute.kind in schema.TEXTS
+        collation = " COLLATE NOCASE" if text else ""
+        yield f"CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column}{collation}, {table.primary_id})"
+        if text:  # what is not ASCII is compared otherwise (see ``filters.text_comparison``)
+            yield f"CREATE INDEX IF NOT EXISTS {name}_{column}__folded ON {name} ({compared(attribute)})"
     for key in table.keys:
         if key.status == "Active":
             yield key_index(table, key)
@@ -35,6 +35,7 @@ def alteration(before: Table, after: Table) -> Iterator[str]:
             yield f"DROP INDEX IF EXISTS {index_name(after, key)}"
     for column in before.sql_columns.keys() - after.sql_columns.keys():
         yield f"DROP INDEX IF EXISTS {name}_{column}"
+        yield f"DROP INDEX IF EXISTS {name}_{column}__folded"
         yield f"ALTER TABLE {name} DROP COLUMN {column}"
     for column, kind in after.sql_columns.items():
         if column not in before.sql_columns:

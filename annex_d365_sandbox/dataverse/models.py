@@ -184,7 +184,7 @@ class Organisation:
                     f"UPDATE {at.logical_name} SET {sets} WHERE {at.primary_id} = ?", [*known.values(), row_id.lower()]
                 )
             except sqlite3.IntegrityError as error:
-                raise _taken(at, error) from error
+                raise self._taken(at, error) from error
             if logic:
                 logic.after(row_id.lower(), before, {**before, **full})
 
@@ -219,8 +219,17 @@ class Organisation:
                     ([row.get(name) for name in names] for row in rows),
                 )
             except sqlite3.IntegrityError as error:
-                raise _taken(table, error) from error
+                raise self._taken(table, error) from error
         return len(rows)
+
+    def _taken(self, table: Table, error: sqlite3.IntegrityError) -> errors.DataverseError:
+        """What a broken unique index means: SQLite names the index, or the columns where it has no expression."""
+        text, status = str(error), self.switches.duplicate_status
+        for key in table.keys:
+            columns = ", ".join(f"{table.logical_name}.{name}" for name in key.attributes)
+            if f"'{layout.index_name(table, key)}'" in text or text.endswith(f": {columns}"):
+                return errors.duplicate_key(table, key, status)
+        return errors.duplicate_row(status)
 
     def reset(self) -> None:
         """Empty every table, undo every customisation and turn every switch back."""
@@ -257,16 +266,6 @@ class Organisation:
 def _dict(row: sqlite3.Row) -> dict[str, Any]:
     """A row by column name; ``dict(row)`` would search all columns for each."""
     return dict(zip(row.keys(), row, strict=True))
-
-
-def _taken(table: Table, error: sqlite3.IntegrityError) -> errors.DataverseError:
-    """What a broken unique index means: SQLite names the index, or the columns where it has no expression."""
-    text = str(error)
-    for key in table.keys:
-        columns = ", ".join(f"{table.logical_name}.{name}" for name in key.attributes)
-        if f"'{layout.index_name(table, key)}'" in text or text.endswith(f": {columns}"):
-            return errors.duplicate_key(table, key)
-    return errors.duplicate_row()
 
 
 #: The version counter of the organisation, and what was deleted.

@@ -9,15 +9,16 @@ cookies). While tracking changes it says ``istracking="True"``, and its inner co
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
-from annex_d365_sandbox.dataverse import errors, schema
+from annex_d365_sandbox.dataverse import errors, matching, schema
 from annex_d365_sandbox.dataverse.query import Order
 from annex_d365_sandbox.dataverse.sql import Sql
 
@@ -63,6 +64,11 @@ def encode(cookie: Cookie, first: Sequence[Any], orders: Sequence[Order]) -> str
     return quote(outer, safe="=/")
 
 
+def veiled(token: str) -> str:
+    """A ``$skiptoken`` that says nothing to a client: nobody promises the cookie's form."""
+    return base64.urlsafe_b64encode(unquote(token).encode()).decode()
+
+
 def _attribute(text: str) -> str:
     """Quoted for XML. What XML cannot hold is ``_x0001_``, as .NET's XmlConvert writes it."""
     hidden = _UNPRINTABLE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
@@ -90,9 +96,10 @@ def stamp_of(token: str | None) -> str | None:
 
 def _opened(token: str) -> tuple[ET.Element, ET.Element]:
     try:
-        outer = ET.fromstring(token)  # noqa: S314 - a local sandbox
+        text = token if token.startswith("<") else base64.urlsafe_b64decode(token).decode()
+        outer = ET.fromstring(text)  # noqa: S314 - a local sandbox
         return outer, ET.fromstring(unquote(outer.attrib["pagingcookie"]))  # noqa: S314
-    except (ET.ParseError, KeyError) as error:
+    except (ET.ParseError, KeyError, ValueError) as error:
         raise _malformed() from error
 
 
@@ -114,7 +121,7 @@ def after(cookie: Cookie, orders: Sequence[Order]) -> Sql:
         beyond = _beyond(order, value)
         if beyond is None:
             continue
-        equal = [f"{o.sql}{o.collation} IS ?" for o in orders[:at]]
+        equal = [f"{o.compared(o.sql)} IS {o.compared('?')}" for o in orders[:at]]
         alternatives.append(" AND ".join([*equal, beyond.text]))
         parameters += [*cookie.last[:at], *beyond.parameters]
     tests.append(Sql(f"({' OR '.join(f'({text})' for text in alternatives) or '0'})", tuple(parameters)))
@@ -124,18 +131,20 @@ def after(cookie: Cookie, orders: Sequence[Order]) -> Sql:
 def _bound(order: Order, value: Any) -> Iterator[Sql]:
     """The first order column alone: lets SQLite seek in its index."""
     if value is not None and not order.descending:
-        yield Sql(f"{order.sql}{order.collation} >= ?", (value,))
+        yield Sql(f"{order.compared(order.sql)} >= {order.compared('?')}", (value,))
 
 
 def _beyond(order: Order, value: Any) -> Sql | None:
-    column = f"{order.sql}{order.collation}"
+    column, given = order.compared(order.sql), order.compared("?")
     if order.descending:
-        return None if value is None else Sql(f"({column} < ? OR {order.sql} IS NULL)", (value,))
-    return Sql(f"{order.sql} IS NOT NULL") if value is None else Sql(f"{column} > ?", (value,))
+        return None if value is None else Sql(f"({column} < {given} OR {order.sql} IS NULL)", (value,))
+    return Sql(f"{order.sql} IS NOT NULL") if value is None else Sql(f"{column} > {given}", (value,))
 
 
-def complete(orders: tuple[Order, ...], primary: schema.Attribute) -> tuple[Order, ...]:
-    """The order with the primary key as the tie-break that keyset paging needs."""
-    if any(order.name == primary.name for order in orders):
+def complete(orders: tuple[Order, ...], primary: schema.Attribute, id_order: str) -> tuple[Order, ...]:
+    """The order with the primary key as the tie-break that keyset paging needs; ids go by ``Switches.id_order``."""
+    if all(order.name != primary.name for order in orders):
+        orders = (*orders, Order(f"t.{primary.name}", primary, primary.name))
+    if id_order == "text":
         return orders
-    return (*orders, Order(f"t.{primary.name}", primary, primary.name))
+    return tuple(replace(o, ranked_by=matching.RANK) if o.attribute.kind is schema.GUID else o for o in orders)

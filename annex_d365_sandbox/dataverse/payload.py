@@ -25,9 +25,13 @@ def columns_of(organisation: Organisation, table: Table, body: Any, *, creating:
     result: dict[str, Any] = {}
     for name, value in body.items():
         if name.endswith(_BIND):
+            if value is None and organisation.switches.null_bind == "refused":
+                raise errors.bad_payload(table, f"The value of '{name}' is null, where an address was expected.")
             result.update(bound(organisation, table, name.removesuffix(_BIND), value, creating=creating))
+        elif name in table.navigations and value is None:
+            result.update(bound(organisation, table, name, None, creating=creating))
         elif "@" not in name:
-            attribute = _attribute(table, name, value)
+            attribute = _attribute(table, _known_as(organisation, table, name))
             if attribute.creatable if creating else attribute.updatable:
                 result[attribute.name] = values.parse(table, attribute, value)
     for name in table.required:
@@ -47,10 +51,19 @@ def check_status(table: Table, before: Mapping[str, Any] | None, columns: Mappin
         raise errors.bad_status()
 
 
-def _attribute(table: Table, name: str, value: Any) -> Attribute:
-    attribute = table.by_property.get(dict(table.synonyms).get(name, name))
-    if attribute is None and name in table.navigations and value is None:
-        return table.by_name[table.navigations[name].attribute]
+def _known_as(organisation: Organisation, table: Table, name: str) -> str:
+    """The column's name behind one of its two names, if the organisation takes that one (Dataverse page 8.3)."""
+    spoken = organisation.marketing.switches.segment_query_member
+    for old, new in table.synonyms:
+        if name == {"msdyncrm_segmentquery": old, "msdyncrm_query": new}.get(spoken):
+            raise errors.unknown_payload_property(name, table)
+        if name == old:
+            return new
+    return name
+
+
+def _attribute(table: Table, name: str) -> Attribute:
+    attribute = table.by_property.get(name)
     if attribute is None:
         raise errors.unknown_payload_property(name, table)
     if attribute.navigations:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _PREFERENCE = re.compile(r'([\w.\-]+)(?:\s*=\s*("[^"]*"|[^,;\s]+))?')
+_SIZE = re.compile(r"0*[1-9][0-9]{0,8}")
 
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -53,7 +54,7 @@ def preferences(headers: Mapping[str, str]) -> Preferences:
     applied: list[str] = []
     for name, quoted in _PREFERENCE.findall(headers.get("prefer", "")):
         value = quoted.strip('"')
-        if name == "odata.maxpagesize" and value.isdecimal() and int(value) > 0:
+        if name == "odata.maxpagesize" and _SIZE.fullmatch(value):
             given["max_page_size"] = int(value)
             applied.append(f"odata.maxpagesize={value}")
         elif name == "odata.include-annotations":

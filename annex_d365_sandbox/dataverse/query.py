@@ -29,11 +29,14 @@ class Order:
     attribute: Attribute
     name: str
     descending: bool = False
+    #: The SQL function whose result is compared, where the values themselves are not.
+    ranked_by: str = ""
 
-    @property
-    def collation(self) -> str:
-        """Text sorts without case."""
-        return " COLLATE NOCASE" if self.attribute.kind in schema.TEXTS else ""
+    def compared(self, operand: str) -> str:
+        """What is compared of the column or of a value: text without its case."""
+        if self.ranked_by:
+            return f"{self.ranked_by}({operand})"
+        return f"{operand} COLLATE NOCASE" if self.attribute.kind in schema.TEXTS else operand
 
 
 @dataclass(frozen=True)

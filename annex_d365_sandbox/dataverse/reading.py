@@ -38,18 +38,22 @@ class Reader:
         Raises:
             DataverseError: the ``$skiptoken`` is malformed.
         """
-        orders = paging.complete(query.order, query.table.by_name[query.table.primary_id])
+        switches = self._organisation.switches
+        orders = paging.complete(query.order, query.table.by_name[query.table.primary_id], switches.id_order)
         cookie = paging.decode(query.skiptoken, orders) if query.skiptoken is not None else None
         limit = self.page_size(wishes)
         # With a page size $top is ignored; alone it gives no next link (Dataverse page 2.3).
-        paged = query.top is None or wishes.max_page_size is not None
+        honoured = wishes.max_page_size is None or switches.top_with_page_size == "honoured"
+        paged = query.top is None or not honoured
         if not paged:
-            limit = min(limit, query.top or 0)
+            seen = (cookie.page - 1) * limit if cookie else 0
+            left = max((query.top or 0) - seen, 0)
+            paged, limit = wishes.max_page_size is not None and left > limit, min(limit, left)
         shape = Shape(query.table, self._organisation.tables, query.select, wishes)
         conditions = [query.where] if query.where else []
         with self._organisation.store.transaction() as db:
             found = _fetch(
-                db, shape.columns, query.table, orders, [*conditions, *_place(cookie, orders)], limit=limit + int(paged)
+                db, shape.columns, query.table, orders, [*_place(cookie, orders), *conditions], limit=limit + int(paged)
             )
             more, found = len(found) > limit, found[:limit]
             width = len(shape.columns)
@@ -61,9 +65,14 @@ class Reader:
         result["value"] = rows
         if more and paged:
             place = paging.Cookie((cookie.page if cookie else 1) + 1, tuple(found[-1][width:]), stamp)
-            token = paging.encode(place, tuple(found[0][width:]), orders)
+            token = self.skiptoken(place, tuple(found[0][width:]), orders)
             result["@odata.nextLink"] = with_option(url, "$skiptoken", token)
         return result
+
+    def skiptoken(self, place: paging.Cookie, first: Sequence[Any], orders: Sequence[Order]) -> str:
+        """The value of ``$skiptoken`` for a place, in the form that the organisation gives it."""
+        token = paging.encode(place, first, orders)
+        return paging.veiled(token) if self._organisation.switches.skiptoken_form == "opaque" else token
 
     def page_size(self, wishes: Preferences) -> int:
         """How many rows a page has at most."""
@@ -117,7 +126,7 @@ def _fetch(
 ) -> list[Any]:
     """Rows as the columns followed by the order values."""
     selected = [*(f"t.{column}" for column in columns), *(order.sql for order in orders)]
-    by = [f"{order.sql}{order.collation} {'DESC' if order.descending else 'ASC'}" for order in orders]
+    by = [f"{order.compared(order.sql)} {'DESC' if order.descending else 'ASC'}" for order in orders]
     return db.execute(
         f"SELECT {','.join(selected)} FROM {table.logical_name} t{_where(conditions)} ORDER BY {','.join(by)} LIMIT ?",
         [*_parameters(conditions), limit],
@@ -125,6 +134,7 @@ def _fetch(
 
 
 def _place(cookie: paging.Cookie | None, orders: Sequence[Order]) -> list[Sql]:
+    """To stand first: of two bounds of one column SQLite seeks by the first, and a filter's would begin at page one."""
     return [paging.after(cookie, orders)] if cookie else []
 
 

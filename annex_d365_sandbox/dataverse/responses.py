@@ -14,6 +14,7 @@ from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, ORGANISATION_I
 from annex_d365_sandbox.dataverse.preferences import preferences
 from annex_d365_sandbox.dataverse.reading import Reader
 from annex_d365_sandbox.dataverse.schema import Table
+from annex_d365_sandbox.dataverse.switches import Switches
 from annex_d365_sandbox.dataverse.tracking import Tracker
 from annex_d365_sandbox.wire import Reply, Request
 
@@ -23,6 +24,9 @@ _TOKEN = re.compile(r"(?:\$|%24)(?:skip|delta)token=", re.IGNORECASE)
 
 #: A list of names, as JSON or with the quotes of OData.
 _NAMES = re.compile(r"""\s*\[\s*(?:(["'])\w+\1\s*(?:,\s*(?=["'])|(?=\])))+\]\s*""")
+
+
+_UNAUTHORISED = b"<html><head><title>401</title></head><body><h1>401 - Unauthorized</h1></body></html>"
 
 
 class Responses(Handlers):
@@ -69,11 +73,11 @@ class Responses(Handlers):
         kept = "&".join(part for part in request.query.split("&") if part and not _TOKEN.match(part))
         at = root(request, parts)
         if asked.apply is not None:
-            return Reply.json(self._aggregator.rows(asked, root=at), headers={**JSON, **wishes.headers})
+            return Reply.json(self._aggregator.rows(asked, root=at), headers=self._head(wishes))
         url = f"{at}/{table.set_name}{'?' if kept else ''}{kept}"
         room = self._tracker if self._tracker.concerns(asked, wishes) else self._reader
         body = room.page(asked, wishes, root=at, url=url)
-        return Reply.json(body, headers={**JSON, **wishes.headers})
+        return Reply.json(body, headers=self._head(wishes))
 
     def count(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of ``set/$count``: a number as text."""
@@ -114,7 +118,7 @@ class Responses(Handlers):
         etag = body["@odata.etag"]
         if request.headers.get("if-none-match") == etag:
             return Reply(304, b"", {"ETag": etag})
-        return Reply.json(body, headers={**JSON, **wishes.headers, "ETag": etag})
+        return Reply.json(body, headers={**self._head(wishes), "ETag": etag})
 
     def related(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """GET of the row that a lookup of another row points to; 204 where it points to none."""
@@ -148,11 +152,13 @@ class Responses(Handlers):
         return table
 
 
-def failure(error: errors.DataverseError) -> Reply:
+def failure(error: errors.DataverseError, switches: Switches) -> Reply:
     """The reply for an error."""
-    if error.status == 401:  # noqa: PLR2004 - unauthorised: no body (ASSUMPTION of Dataverse page 1.2)
-        return Reply(error.status, b"", error.headers)
-    body = {"error": {"code": error.code, "message": error.message}}
+    if error.status == 401 and switches.unauthorised_body != "json":  # noqa: PLR2004 - unauthorised
+        page = b"" if switches.unauthorised_body == "empty" else _UNAUTHORISED
+        return Reply(error.status, page, {"Content-Type": "text/html", **error.headers} if page else error.headers)
+    code = switches.missing_row_code if error.code == errors.MISSING_ROW else error.code
+    body = {"error": {"code": code, "message": error.message}}
     return Reply.json(body, error.status, {**JSON, **error.headers})
 
 

@@ -28,7 +28,7 @@ _PIECES = re.compile(
     re.IGNORECASE,
 )
 _ARGUMENT = re.compile(
-    rf"\s*(?P<name>\w+)\s*=\s*(?P<value>\[(?:\s*(?:{_STRING}|[^\],']+)\s*,?)*\]|{_STRING}|[^,)\[]+?)\s*(?P<end>[,)])"
+    rf"\s*(?P<name>\w+)\s*=\s*(?P<value>\[(?:'[^']*'|[^\]'])*\]|{_STRING}|[^,)\[]+?)\s*(?P<end>[,)])"
 )
 _ALIAS = re.compile(rf"{_STRING}|(?P<alias>@\w+)")
 

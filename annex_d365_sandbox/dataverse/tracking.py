@@ -92,7 +92,7 @@ class Tracker:
             else:
                 since = self._checked(query.deltatoken)
                 body = self._changes(db, query, wishes, root=root, url=url, since=since, stamp=stamp)
-        if "@odata.nextLink" not in body:
+        if "@odata.nextLink" not in body or self._organisation.switches.delta_link_on == "every_page":
             body["@odata.deltaLink"] = with_option(url, "$deltatoken", stamp.encoded)
         return body
 
@@ -114,19 +114,16 @@ class Tracker:
         given = {"$filter": query.where, "$orderby": query.order, "$expand": query.expand}
         for name, value in given.items():
             if value:
-                raise errors.option_beside_tracking(name)
+                raise errors.option_beside_tracking(name, self._organisation.switches.tracking_refusal_code)
         if query.top is not None:
-            raise errors.option_beside_tracking("$top")
-
-    def _present(self) -> Stamp:
-        return Stamp(self._organisation.version(), self._organisation.clock.now())
+            raise errors.option_beside_tracking("$top", self._organisation.switches.tracking_refusal_code)
 
     def _checked(self, text: str) -> Stamp:
         """The stamp of a token that is young enough; of one organisation, as far as its number tells."""
         stamp = Stamp.read(text)
-        days = self._organisation.switches.expire_change_tracking_in_days
-        if self._organisation.clock.now() - stamp.at > timedelta(days=days):
-            raise errors.expired_stamp()
+        switches = self._organisation.switches
+        if self._organisation.clock.now() - stamp.at > timedelta(days=switches.expire_change_tracking_in_days):
+            raise errors.expired_stamp(switches.expired_stamp_status)
         if stamp.version > self._organisation.version():
             raise errors.invalid_stamp()
         return stamp
@@ -153,7 +150,8 @@ class Tracker:
         if more:
             place = paging.Cookie((cookie.page if cookie else 1) + 1, tuple(found[-1][:2]), str(stamp))
             here = with_option(url, "$deltatoken", since.encoded)
-            body["@odata.nextLink"] = with_option(here, "$skiptoken", paging.encode(place, found[0][:2], _ORDERS))
+            token = self._reader.skiptoken(place, found[0][:2], _ORDERS)
+            body["@odata.nextLink"] = with_option(here, "$skiptoken", token)
         return body
 
 

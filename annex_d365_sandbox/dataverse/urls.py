@@ -82,10 +82,7 @@ def application(organisation: Organisation, directory: Directory) -> Callable[[R
 
     def dispatched(request: Request, longest: int) -> Reply:
         """The reply of the route to a client that is in."""
-        if not re.match(rf"{_ROOT}(/|$)", request.path):
-            raise errors.unknown_segment(request.path.split("/")[3] if request.path.count("/") > 2 else "")  # noqa: PLR2004
-        if len(request.origin) + len(request.path) + len(request.query) > longest and request.method == "GET":
-            raise errors.DataverseError(414, "0x80060888", f"The URL is longer than {longest:,} characters.")
+        _check_address(request, longest)
         found = find(table, request)
         if found is None:
             raise errors.unknown_segment(request.path.split("/", 4)[-1])
@@ -94,7 +91,7 @@ def application(organisation: Organisation, directory: Directory) -> Callable[[R
         return handler(request, parts)
 
     def within_batch(request: Request) -> Reply:
-        return _safely(lambda: dispatched(request, MAX_URL_IN_BATCH))
+        return safely(lambda: dispatched(request, MAX_URL_IN_BATCH))
 
     def answered(request: Request) -> Reply:
         admission.authorise(request, organisation, directory)
@@ -102,19 +99,25 @@ def application(organisation: Organisation, directory: Directory) -> Callable[[R
         organisation.marketing.tick()
         if request.method == "POST" and re.fullmatch(rf"{_ROOT}/\$batch", request.path):
             admission.check(request, organisation)
-            return Batch(request, within_batch, organisation.store).reply()
+            return Batch(request, within_batch, organisation).reply()
         return dispatched(request, MAX_URL)
 
     def hinting(request: Request) -> Reply:
-        reply = _safely(lambda: answered(request))
+        reply = safely(lambda: answered(request))
         reply.headers["x-ms-dop-hint"] = str(organisation.switches.dop_hint)  # Dataverse page 6
         return reply
+
+    def safely(call: Callable[[], Reply]) -> Reply:
+        try:
+            return framed(call())
+        except errors.DataverseError as error:
+            return framed(failure(error, organisation.switches))
 
     return hinting
 
 
-def _safely(call: Callable[[], Reply]) -> Reply:
-    try:
-        return framed(call())
-    except errors.DataverseError as error:
-        return framed(failure(error))
+def _check_address(request: Request, longest: int) -> None:
+    if not re.match(rf"{_ROOT}(/|$)", request.path):
+        raise errors.unknown_segment(request.path.split("/")[3] if request.path.count("/") > 2 else "")  # noqa: PLR2004
+    if len(request.origin) + len(request.path) + len(request.query) > longest and request.method == "GET":
+        raise errors.DataverseError(414, "0x80060888", f"The URL is longer than {longest:,} characters.")

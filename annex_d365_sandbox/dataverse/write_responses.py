@@ -8,7 +8,7 @@ from typing import Any
 from annex_d365_sandbox.dataverse import addresses, errors, query
 from annex_d365_sandbox.dataverse.addresses import Address
 from annex_d365_sandbox.dataverse.bodies import body_for
-from annex_d365_sandbox.dataverse.handling import JSON, Handlers, root
+from annex_d365_sandbox.dataverse.handling import Handlers, root
 from annex_d365_sandbox.dataverse.models import Organisation
 from annex_d365_sandbox.dataverse.preferences import preferences
 from annex_d365_sandbox.dataverse.reading import Reader
@@ -67,7 +67,7 @@ class WriteResponses(Handlers):
     def disassociate(self, request: Request, parts: Mapping[str, str]) -> Reply:
         """DELETE of ``set(id)/navigation/$ref``."""
         address = self._address(parts)
-        return self._changed(request, address, {f"{self._navigation(address, parts)}@odata.bind": None})
+        return self._changed(request, address, {self._navigation(address, parts): None})
 
     def _changed(self, request: Request, address: Address, body: Mapping[str, Any]) -> Reply:
         """A part of a row exists only with the row: that there is no upsert is an assumption."""
@@ -103,5 +103,5 @@ class WriteResponses(Handlers):
             return Reply(204, b"", where)
         self._check_readable(asked.table)
         body = self._reader.row(asked, row_id, wishes, at)
-        headers = {**JSON, **wishes.headers, **where, "ETag": body["@odata.etag"]}
+        headers = {**self._head(wishes), **where, "ETag": body["@odata.etag"]}
         return Reply.json(body, 201 if created else 200, headers)

@@ -14,18 +14,19 @@ class SignInError(Exception):
         super().__init__(text)
         self.number, self.status, self.error, self.text = number, status, error, text
 
-    def body(self, now: datetime) -> dict[str, Any]:
-        """The members of the reply."""
+    def body(self, now: datetime, *, numbered: bool = True) -> dict[str, Any]:
+        """The members of the reply; clients are told not to need the numbers."""
         trace, correlation, stamp = str(uuid4()), str(uuid4()), f"{now:%Y-%m-%d %H:%M:%SZ}"
+        number = f"AADSTS{self.number}: " if numbered else ""
         return {
             "error": self.error,
-            "error_description": f"AADSTS{self.number}: {self.text} Trace ID: {trace} Correlation ID: {correlation}"
+            "error_description": f"{number}{self.text} Trace ID: {trace} Correlation ID: {correlation}"
             f" Timestamp: {stamp}",
-            "error_codes": [self.number],
+            **({"error_codes": [self.number]} if numbered else {}),
             "timestamp": stamp,
             "trace_id": trace,
             "correlation_id": correlation,
-            "error_uri": f"https://login.microsoftonline.com/error?code={self.number}",
+            **({"error_uri": f"https://login.microsoftonline.com/error?code={self.number}"} if numbered else {}),
         }
 
 

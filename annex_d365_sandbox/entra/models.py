@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from annex_d365_sandbox.clock import Clock
 from annex_d365_sandbox.entra import errors
+from annex_d365_sandbox.entra.switches import Switches
 from annex_d365_sandbox.store import Store
 
 TENANT_ID = "5a0d0000-7e0a-4c0d-8e11-000000000365"
@@ -77,6 +78,7 @@ class Directory:
         self.users = {
             user.username: user for user in (User(USERNAME, PASSWORD), User(MFA_USERNAME, PASSWORD, needs_mfa=True))
         }
+        self.switches = Switches()
         #: Origins that are resources here besides the hosts of Dynamics 365.
         self.origins: set[str] = set()
         with store.transaction() as db:

@@ -135,7 +135,9 @@ class Responses:
 
     def failure(self, error: errors.SignInError) -> Reply:
         """The reply for a refused sign-in."""
-        return Reply.json(error.body(self._now()), error.status)
+        switches = self._directory.switches
+        status = {"all_400": 400, "all_401": 401}.get(switches.error_status, error.status)
+        return Reply.json(error.body(self._now(), numbered=switches.error_numbers), status)
 
     def _tenant(self, parts: Mapping[str, str]) -> str:
         tenant = parts["tenant"]

@@ -82,6 +82,13 @@ def test_clock(sandbox, call):
     assert call("POST", "clock", {"reset": True})["now"] > "2026-03-02"
 
 
+def test_replies_are_dated_by_the_clock(sandbox, call, session):
+    call("POST", "clock", {"freeze": "2027-03-01T00:00:00Z"})
+    call("POST", "faults", {"kind": "html", "route": "/users", "status": 502})
+    for path in (WHO, "/api/3.0/users/x", "/_sandbox/stats", "/nowhere"):
+        assert session.get(sandbox.url + path).headers.get("Date") == "Mon, 01 Mar 2027 00:00:00 GMT"
+
+
 def test_faults_are_counted(sandbox, call, signed_in):
     call("POST", "faults", {"kind": "status", "route": "WhoAmI", "status": 503, "after": 1, "count": 2})
     call("POST", "faults", {"kind": "status", "route": "Nothing", "method": "POST", "status": 500})

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -160,4 +162,31 @@ def test_expired_token_fault(sandbox, signed_in):
 
 def test_faults_never_hit_the_control_plane(sandbox, session):
     sandbox.faults.add(kind="drop")
+    assert session.get(sandbox.url + "/_sandbox/stats").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"GET /api/data/v9.2/contacts HTTP/1.1\r\nHost: \xff\xfe[::\r\nAuthorization: Bearer \xff\r\n",
+        b"GET /api/data/v9.2/\xff\xfe%ff HTTP/1.1\r\nHost: x\r\n",
+        b"GET /api/3.0/users/%ff%00\xff HTTP/1.1\r\nHost: x\r\nX-AnnexCloud-Site: \xff\r\nAuthorization: \xff\r\n",
+        b"GET //[ HTTP/1.1\r\nHost: [\r\n",
+        b"GET http://[::/api/data/ HTTP/1.1\r\nHost: x\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
+        b"POST /_sandbox/clock HTTP/1.1\r\nHost: x:y:z\r\nContent-Length: 3\r\nX: \xff\r\n\r\n{a}",
+        b"POST /common/oauth2/token HTTP/1.1\r\nHost: [x\r\nContent-Length: 12\r\n\r\ngrant_type=x",
+        b"POST /api/data/v9.2/contacts HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /api/data/v9.2/contacts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/9.9\r\nHost: x\r\n",
+        b"\x16\x03\x01 nonsense\r\n",
+    ],
+)
+def test_bytes_that_are_no_request(sandbox, session, lines):
+    port = int(sandbox.info["http_url"].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(lines + b"Connection: close\r\n\r\n")
+        reply = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert re.match(rb"HTTP/1\.[01] [234]\d\d ", reply), reply[:500]
+    assert b"Traceback" not in reply
     assert session.get(sandbox.url + "/_sandbox/stats").status_code == 200

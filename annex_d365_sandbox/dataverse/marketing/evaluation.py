@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,8 @@ class Room:
         """The members of a query. Raises ``QueryError``."""
         if not query:
             raise QueryError("The segment has no query.")
-        return self.compiler(resolve, at).members(parser.members(query))
+        any_case = self.switches.query_keywords == "any_case"
+        return self.compiler(resolve, at).members(parser.members(query, any_case=any_case))
 
     def keep(self, segment_id: str, found: Sql) -> int:
         """Make what a query finds a segment's members. Returns how many. Raises ``QueryError`` if it is too complex."""
@@ -75,6 +76,13 @@ class Room:
             if status:
                 code = {403: "0x80040220", 500: "0x80040216"}.get(status, "")
                 raise DataverseError(status, code, f"The members of the segment '{name}' cannot be read.")
+
+    def check_known(self, ids: Iterable[str], table: str) -> None:
+        """Raises ``DataverseError`` if some id is nobody's and such ids are refused (page 8.3 has both)."""
+        if self.switches.unknown_member_ids == "refused":
+            for row_id in ids:
+                if self.organisation.get(table, row_id) is None:
+                    raise plugin_fault(f"There is no {table} {row_id}.")
 
     def next_refresh(self, due: datetime, minutes: int | None) -> datetime:
         """The next moment in the rhythm of a segment that is still to come; those that were slept over are left out."""

@@ -85,7 +85,8 @@ class Fetcher:
 
     def _understood(self, text: Any) -> tuple[tree.Listing, Found, Table]:
         try:
-            asked = parser.listing(text if isinstance(text, str) else "")
+            any_case = self._room.switches.query_keywords == "any_case"
+            asked = parser.listing(text if isinstance(text, str) else "", any_case=any_case)
             for name in tree.segments(asked.of):
                 row = self._outbound.by_name(name) or {}
                 self._room.check_refused(name, row.get("msdyncrm_segmentid"), row.get("msdyncrm_segmentname"))

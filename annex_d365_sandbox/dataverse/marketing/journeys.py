@@ -283,7 +283,7 @@ class JourneysSegments:
 
     def after(self, _row_id: str, before: Mapping[str, Any] | None, row: Mapping[str, Any], /) -> None:
         """Have the members of a definition counted that was live before its segment was there."""
-        definition = self._definitions.get(row["msdynmkt_sourcesegmentuid"]) if before is None else None
+        definition = self._definitions.get(row.get("msdynmkt_sourcesegmentuid")) if before is None else None
         if definition and definition["statuscode"] in RESOLVED:
             self._definitions.changed(definition["msdynmkt_segmentdefinitionid"])
 

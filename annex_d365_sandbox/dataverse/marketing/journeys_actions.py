@@ -18,6 +18,7 @@ from annex_d365_sandbox.dataverse.marketing.journeys import RESOLVED, SEGMENTS, 
 
 #: The most ids of one call, the most members of a group (page 8.6).
 MOST_IDS, MOST_MEMBERS = 1_000, 200_000
+_NOT_LIVE = "The segment is not live."
 
 
 class JourneysActions:
@@ -29,6 +30,7 @@ class JourneysActions:
     def add_members(self, body: Mapping[str, Any], _root: str) -> None:
         """``msdynmkt_AddStaticMembers``: 204 (assumed); unknown ids are passed over (assumed)."""
         definition, group_id, ids = self._static(body)
+        self._room.check_known(ids, self._base(definition))
         row_id, members = definition["msdynmkt_segmentdefinitionid"], self._room.memberships
         with self._room.organisation.store.transaction():
             members.put(row_id, ids, self._room.organisation.tables[self._base(definition)], group_id)
@@ -56,7 +58,9 @@ class JourneysActions:
         """``msdynmkt_MembersList``: all members at once; StatusCode 400 if the segment is not live (assumed)."""
         definition = self._definition(body.get("SegmentId"))
         if definition["statuscode"] not in RESOLVED:
-            return _reply(root, "MembersList", StatusCode=400, ResultText="The segment is not live.")
+            if self._room.switches.not_live_members == "http":
+                raise plugin_fault(_NOT_LIVE)
+            return _reply(root, "MembersList", StatusCode=400, ResultText=_NOT_LIVE)
         base = self._base(definition)
         result = {
             "baseEntityLogicalName": base,
@@ -88,7 +92,7 @@ class JourneysActions:
         message = ""
         try:
             stopped = self._definitions.stop(self._definition(segment_id))
-            message = "" if stopped else "The segment is not live."
+            message = "" if stopped else _NOT_LIVE
         except DataverseError as error:
             stopped, message = False, error.message
         return {
@@ -106,7 +110,8 @@ class JourneysActions:
             raise plugin_fault("SegmentId is no id.") from error
         segment = self._room.organisation.get(SEGMENTS, row_id)
         definition = self._definitions.get(segment["msdynmkt_sourcesegmentuid"] if segment else row_id)
-        if definition is None:
+        taken = self._room.switches.journey_segment_ids
+        if definition is None or taken == ("definition" if segment else "segment"):
             raise DataverseError(404, "0x80040217", f"msdynmkt_segment With Id = {row_id} Does Not Exist")
         segment = segment or self._definitions.segment(row_id) or {}
         name = segment.get("msdynmkt_displayname")

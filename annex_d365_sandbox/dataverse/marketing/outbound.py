@@ -244,7 +244,8 @@ class Outbound:
 
     def _memo(self, row_id: str) -> str | None:
         """The column with static members, as far as they fit in (assumed: beyond that it is empty)."""
-        text = json.dumps(self._room.memberships.page(row_id))
+        prefix = self._room.switches.member_id_prefix
+        text = json.dumps([f"{prefix}{each}" for each in self._room.memberships.page(row_id)])
         return text if len(text) <= MEMO_LENGTH else None
 
     def _write(self, row_id: str, changes: Mapping[str, Any], at: datetime) -> None:

@@ -37,6 +37,8 @@ class OutboundActions:
         """``msdyncrm_SegmentMembersUpdate``: 204; ``getState`` is 200 with one text (both assumed)."""
         row = self._segment(body)
         operation = body.get("msdyncrm_operation")
+        if operation == "getState" and self._room.switches.state_reply == "no_content":
+            return None
         if operation == "getState":
             context = f"{root}/$metadata#Microsoft.Dynamics.CRM.msdyncrm_SegmentMembersUpdateResponse"
             return {"@odata.context": context, "msdyncrm_state": self._label(row)}
@@ -94,6 +96,8 @@ class OutboundActions:
             raise plugin_fault(f"The member ids are not understood: {error}") from error
         if len(found) > most:
             raise DataverseError(400, "0x80040265", f"{len(found):,} ids are more than {most:,}.")
+        if operation == "addByIds":
+            self._room.check_known(found, "contact")
         self._outbound.change_members(row, {"operation": operation, "ids": found})
 
     def _check_static(self, row: Mapping[str, Any]) -> None:

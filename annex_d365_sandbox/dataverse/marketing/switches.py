@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal
+
+from annex_d365_sandbox.switchboard import Switchboard
 
 
 @dataclass
-class Switches:
-    """Each default is documented or the sandbox's assumption. A wrong value raises ``ValueError``."""
+class Switches(Switchboard):
+    """Each default is documented or the sandbox's assumption."""
 
     #: how long it takes to go live; about a minute in the user interface (page 8.3)
     going_live_seconds: int = 60
@@ -31,18 +33,19 @@ class Switches:
     failing_segments: list[str] = field(default_factory=list)
     #: the HTTP status that members of a segment are answered with, by its id or name: 403, 500
     refused_segments: dict[str, int] = field(default_factory=dict)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        hint = _HINTS[name]
-        kind = get_origin(hint) or hint
-        fits = value in get_args(hint) if kind is Literal else type(value) is kind
-        if not fits or (kind is int and value < 0):
-            raise ValueError(f"wrong value for the switch marketing.{name}")
-        super().__setattr__(name, value)
-
-    def names(self) -> list[str]:
-        """All switches."""
-        return [each.name for each in fields(self)]
-
-
-_HINTS = get_type_hints(Switches)
+    #: what actions answer whose reply no page shows: 204, or 200 with an empty object (page 8.3, 8.6)
+    unshown_replies: Literal["no_content", "ok"] = "no_content"
+    #: what ``getState`` of ``msdyncrm_SegmentMembersUpdate`` answers: 200 with one text, or 204 (page 8.3)
+    state_reply: Literal["text", "no_content"] = "text"
+    #: what ids of nobody do in changes of static members: an older edition says that the request is rejected (page 8.3)
+    unknown_member_ids: Literal["ignored", "refused"] = "ignored"
+    #: what stands before ids in ``msdyncrm_segmentmemberids`` of replies: the legacy back end's prefix (page 8.3)
+    member_id_prefix: Literal["", "crm"] = ""
+    #: by which name a client writes the query of an outbound segment; the page has both (page 8.3)
+    segment_query_member: Literal["any", "msdyncrm_segmentquery", "msdyncrm_query"] = "any"
+    #: how keywords and date parts of the query language are written (page 8.5)
+    query_keywords: Literal["any_case", "upper_case"] = "any_case"
+    #: whose id ``SegmentId`` of the actions of journeys is: the segment's, its definition's (page 8.6)
+    journey_segment_ids: Literal["either", "segment", "definition"] = "either"
+    #: how ``msdynmkt_MembersList`` refuses a segment that is not live: in its reply of 200, or as HTTP 400 (page 8.6)
+    not_live_members: Literal["in_body", "http"] = "in_body"

@@ -63,14 +63,18 @@ def _handler(organisation: Organisation, table: str, action: Action) -> Handler:
     """What answers a POST of an action, if its generation is there and not withdrawn (404 is assumed)."""
 
     def act(request: Request, parts: Mapping[str, str]) -> Reply:
-        gone = table == TABLE and organisation.marketing.switches.outbound_withdrawn
+        marketing, at = organisation.marketing, f"{request.origin}/api/data/{parts['version']}"
+        gone = table == TABLE and marketing.switches.outbound_withdrawn
         if table not in organisation.tables or gone:
             raise errors.unknown_segment(request.path.rpartition("/")[2])
         for read in ("contact", table):
             if read in organisation.switches.unreadable_tables:
                 raise errors.missing_privilege(organisation.tables[read], USER_ID)
         with organisation.store.transaction():
-            body = action(_body(request), f"{request.origin}/api/data/{parts['version']}")
+            body = action(_body(request), at)
+        if body is None and marketing.switches.unshown_replies == "ok":
+            name = request.path.rpartition("/")[2]
+            body = {"@odata.context": f"{at}/$metadata#Microsoft.Dynamics.CRM.{name}Response"}
         return Reply(204) if body is None else Reply.json(body, headers=_JSON)
 
     return act

@@ -18,17 +18,17 @@ _SETS = {"UNION": "UNION", "INTERSECT": "INTERSECT", "EXCEPT": "EXCEPT", "MINUS"
 _DATE_PARTS = (3, 7)
 
 
-def members(text: str) -> tree.Members:
-    """A segment's query. Raises ``QueryError``."""
-    parser = _Parser(text)
+def members(text: str, *, any_case: bool = True) -> tree.Members:
+    """A segment's query; keywords in any case or in capitals only. Raises ``QueryError``."""
+    parser = _Parser(text, any_case=any_case)
     result = parser.members()
     parser.end()
     return result
 
 
-def listing(text: str) -> tree.Listing:
+def listing(text: str, *, any_case: bool = True) -> tree.Listing:
     """Members with ``ORDERBY``, ``SKIP``, ``TAKE`` and ``SELECT``, each at most once. Raises ``QueryError``."""
-    parser = _Parser(text)
+    parser = _Parser(text, any_case=any_case)
     result = parser.listing()
     parser.end()
     return result
@@ -37,8 +37,8 @@ def listing(text: str) -> tree.Listing:
 class _Parser:
     """Recursive descent; an expression is read as one and its types are looked at afterwards."""
 
-    def __init__(self, text: str) -> None:
-        self._tokens = Tokens(text)
+    def __init__(self, text: str, *, any_case: bool) -> None:
+        self._tokens = Tokens(text, any_case=any_case)
         self._level = 0
 
     def end(self) -> None:

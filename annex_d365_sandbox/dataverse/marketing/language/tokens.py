@@ -25,8 +25,8 @@ class Token:
 class Tokens:
     """The tokens of a text, taken one after the other. Keywords count without case (assumed, Dataverse page 8.5)."""
 
-    def __init__(self, text: str) -> None:
-        self._tokens = _split(text)
+    def __init__(self, text: str, *, any_case: bool = True) -> None:
+        self._tokens, self._any_case = _split(text), any_case
         self._at = 0
 
     @property
@@ -42,7 +42,7 @@ class Tokens:
 
     def sees(self, *values: str) -> str | None:
         """The sign or keyword to come if it is one of these, in upper case."""
-        value = self.next.value.upper()
+        value = self.next.value.upper() if self._any_case else self.next.value
         return value if self.next.kind in ("sign", "name") and value in values else None
 
     def sees_call(self, *names: str) -> str | None:
