@@ -1,0 +1,1 @@
+"""``make demo``: the pipelines at work between two local services."""
