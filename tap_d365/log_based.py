@@ -18,7 +18,7 @@ from annex_d365.dataverse.changes import ChangePage, tracked_pages
 from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.errors import StaleTokenError
 from annex_d365.dataverse.query import Query
-from annex_d365.dataverse.records import Records
+from annex_d365.dataverse.record_structs import Record, RecordStructs
 from annex_d365.dataverse.types import JsonSchema
 from annex_d365.errors import SettingError
 from tap_d365.snapshot import NoSnapshot, Snapshot
@@ -72,14 +72,15 @@ class LogBased:
 
     Args:
         stream: the stream.
-        records: its columns.
+        structs: its columns, :data:`DELETED_AT` behind them.
 
     Raises:
         SettingError: the stream has options that the service excludes (Dataverse page 3).
     """
 
-    def __init__(self, stream: TableStream, records: Records) -> None:
-        self._stream, self._records = stream, records
+    def __init__(self, stream: TableStream, structs: RecordStructs) -> None:
+        self._stream, self._structs = stream, structs
+        self._records = records = structs.records
         self._query = stream.query(records)
         if self._query.filter or self._query.top or self._query.expand:
             raise self._error("LOG_BASED cannot be used with filter, top, expand or shard.")
@@ -89,7 +90,7 @@ class LogBased:
         directory = stream.config.get("snapshot_path")
         self._snapshot = Snapshot(directory, host, stream.name) if directory else NoSnapshot()
 
-    def records(self) -> Iterator[Row]:
+    def records(self) -> Iterator[Row | Record]:
         """The records of this run; when the last one is taken, the state is that of the next run.
 
         Raises:
@@ -143,7 +144,7 @@ class LogBased:
             "(`snapshot_path` would)",
         )
 
-    def _start(self, version: int | None, load: str) -> Iterator[Row]:
+    def _start(self, version: int | None, load: str) -> Iterator[Row | Record]:
         """A full load."""
         if load == BY_VERSION:
             version = max(self._stream.new_version(), (version or 0) + 1)
@@ -161,7 +162,7 @@ class LogBased:
                 "the organisation, or use INCREMENTAL."
             ) from None
 
-    def _go_on(self, delta: dict[str, Any], *, exact: bool) -> Iterator[Row]:
+    def _go_on(self, delta: dict[str, Any], *, exact: bool) -> Iterator[Row | Record]:
         """From where the state is."""
         if self._snapshot.kept and not exact:  # it is new, or of another state
             self._snapshot.begin_sweep()
@@ -184,13 +185,13 @@ class LogBased:
         assert token
         return token
 
-    def _load(self, load: str) -> Iterator[Row]:
+    def _load(self, load: str) -> Iterator[Row | Record]:
         """All rows, or the rest of them; then what is gone, as far as it can be told."""
         self._stream.use_version(self._state["delta"].get("version"))
         if self._state.get("ranges") != []:
-            for row in self._stream.backfill(self._records):
-                self._snapshot.add((row[self._stream.table.primary_id],))
-                yield self._record(row)
+            for record in self._stream.backfill(self._structs):
+                self._snapshot.add((record.key,))
+                yield record
             self._forget(*_OF_INCREMENTAL)
             self._state["ranges"] = []
         if load == BY_KEYS:

@@ -23,10 +23,10 @@ from typing import Any
 
 import msgspec
 
-from annex_d365.dataverse.client import ETAG, Row
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import utc
 from annex_d365.dataverse.ranges import Part, Range
+from annex_d365.dataverse.record_structs import Record
 
 logger = logging.getLogger("tap-d365")
 
@@ -123,7 +123,7 @@ class Progress:
         """What is to be read."""
         return list(self._entries)
 
-    def new_rows(self, part: Part) -> Iterator[Row]:
+    def new_rows(self, part: Part) -> Iterator[Record]:
         """The rows of a part that were not sent yet; keeps account of the part."""
         entry = self._entries[part.range]
         if part.cut:
@@ -134,26 +134,25 @@ class Progress:
             entry["hi"] = part.range.hi = part.cut.lo
             return
         for row in part.rows:
-            known = self._note(entry, row)
-            if not known:
+            etag, moment = row.etag or "", utc(row.at) if row.at else ""
+            self._note(entry, etag, moment)
+            if self._sent.get(etag) != moment:
                 yield row
         if part.last and entry["hi"]:
             self._state["ranges"].remove(entry)
             del self._entries[part.range]
 
-    def _note(self, entry: dict[str, Any], row: Row) -> bool:
-        """Note that the row was read; whether it was sent in an earlier run."""
-        etag, given = row.get(ETAG) or "", row["modifiedon"]
-        moment = utc(given) if given else ""
-        if "" < moment <= self._run_start:
-            entry["pos"] = moment
-            if moment > (self._state["latest"] or ""):
-                self._state["latest"], self._at_latest = moment, set()
-            if moment == self._state["latest"]:
-                self._at_latest.add(etag)
-        else:  # dated by another clock, or by nobody's
+    def _note(self, entry: dict[str, Any], etag: str, moment: str) -> None:
+        """Note that a row was read."""
+        if not "" < moment <= self._run_start:  # dated by another clock, or by nobody's
             self._beyond[etag] = moment
-        return self._sent.get(etag) == moment
+            return
+        entry["pos"] = moment
+        latest = self._state["latest"] or ""
+        if moment > latest:
+            self._state["latest"], self._at_latest = moment, {etag}
+        elif moment == latest:
+            self._at_latest.add(etag)
 
     def finish(self, column: str) -> None:
         """All is read, or as much as is wanted in one run: hand the SDK the bookmark."""

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from annex_d365.dataverse.query import Query
-from annex_d365.dataverse.segments.generations import STATIC
 from annex_d365.dataverse.segments.members import CONTACTS
 from annex_d365.dataverse.segments.replies import KEY
 from annex_d365.dataverse.segments.segment import CONTACT, Segment
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
 #: Warnings about single segments; the others are counted.
 MAX_WARNINGS = 10
-#: With less of the members that the last evaluation found, something is missing: the size is but loosely true
-#: (Dataverse page 8.4), contacts may have been deleted since.
-LEAST_PART = 0.9
 #: Finished segments whose rows are read again together.
 CHECKED_AT_ONCE = 100
 
@@ -70,13 +66,11 @@ class SegmentRun:
         if isinstance(failure, PrivilegeError):
             self._refusal = failure
         sent, size = self._sent[segment.segment_id], segment.member_count or 0
-        # The size of a static segment is known to be older than its members where these were changed since.
-        is_old = segment.kind == STATIC and (segment.modified_on or "") > (segment.evaluated_on or "")
         if failure:
             self._fail(segment, str(failure))
         elif size and not sent:
             self._fail(segment, f"No members were found, though it has {size:,}.")
-        elif sent < size * LEAST_PART and not is_old:
+        elif segment.lacks(sent):
             self._fail(segment, f"Only {sent:,} members were found, though it has {size:,}.")
         else:
             self._ended.append(segment)

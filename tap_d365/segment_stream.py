@@ -8,8 +8,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from singer_sdk import Stream
-from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import Catalog
 
@@ -21,12 +19,13 @@ from annex_d365.dataverse.segments.choice import AUTO, Marketing
 from annex_d365.dataverse.segments.segment import Segment, Segments
 from annex_d365.dataverse.types import JsonSchema
 from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.singer.plain import PlainStream
 
 if TYPE_CHECKING:
     from tap_d365.tap import TapD365
 
 
-class SegmentStream(Stream):
+class SegmentStream(PlainStream):
     """A stream about the segments of one organisation.
 
     Args:
@@ -35,8 +34,6 @@ class SegmentStream(Stream):
         schema: of records, where the class has none.
     """
 
-    # Values have their JSON types already.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     # The SDK would send it before the first record (Singer page 5.13).
     emit_activate_version_messages = False
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from annex_d365.errors import SettingError
+from annex_d365.private_file import open_private
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -103,7 +104,7 @@ class Snapshot(NoSnapshot):
         """Open it."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_private(self.path, os.O_RDWR))
             self._db = sqlite3.connect(self.path, timeout=1)
             try:
                 # Nobody else may write until it is closed.

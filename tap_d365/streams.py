@@ -9,8 +9,6 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk import Stream
-from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import ActivateVersionMessage, Catalog, Metadata, MetadataMapping, Schema
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, REPLICATION_LOG_BASED
@@ -21,9 +19,11 @@ from annex_d365.dataverse.errors import UnknownColumnError
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query, all_of
 from annex_d365.dataverse.ranges import FORM, RangeReader
+from annex_d365.dataverse.record_structs import Record, RecordStructs
 from annex_d365.dataverse.records import Records
 from annex_d365.errors import PrivilegeError, SettingError
 from annex_d365.singer.pace import Pace
+from annex_d365.singer.plain import PlainStream
 from tap_d365.log_based import DELETED_AT, LogBased, with_deletions
 from tap_d365.progress import Progress
 from tap_d365.tables import TableSettings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tap_d365.tap import TapD365
 
 
-class TableStream(Stream):
+class TableStream(PlainStream):
     """Rows of one table.
 
     For the SDK the stream is unsorted: it then writes the bookmark when the stream is done, and never past the run's
@@ -40,8 +40,6 @@ class TableStream(Stream):
     """
 
     STATE_MSG_FREQUENCY = 1000
-    # Values have their JSON types already, as the service sends them.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     # The SDK would send it before the first record, when a target cannot know yet what is gone (Singer page 5.13).
     emit_activate_version_messages = False
 
@@ -135,10 +133,34 @@ class TableStream(Stream):
         moment = super().get_replication_key_signpost(context)
         return moment.strftime(FORM) if isinstance(moment, datetime) else moment
 
-    def get_records(self, context: Context | None) -> Iterable[Row]:
+    def get_records(self, context: Context | None) -> Iterable[Row]:  # noqa: ARG002 - as in the SDK
         """The rows, as records."""
+        structs = self._structs()
+        for record in self._records(structs):
+            yield record if isinstance(record, dict) else structs.as_dict(record)
+
+    def plain_records(self) -> Iterator[Any]:
+        """The rows, as records that need not become dictionaries."""
+        return self._records(self._structs())
+
+    def _structs(self) -> RecordStructs:
+        more = (DELETED_AT,) if self.replication_method == REPLICATION_LOG_BASED else ()
+        return RecordStructs(self.records, self.table, more)
+
+    def _records(self, structs: RecordStructs) -> Iterator[Any]:
+        records = structs.records
         try:
-            yield from self._records(context)
+            if self.replication_method == REPLICATION_LOG_BASED:
+                found = LogBased(self, structs).records()
+            elif self.replication_method == REPLICATION_INCREMENTAL:
+                found = self._incremental(structs)
+            else:
+                found = self._full_table(structs)
+            pace = self._pace(records)
+            for record in found:
+                pace.row()
+                yield record
+            pace.finish()
         except PrivilegeError as error:
             if not self._settings.optional:
                 raise
@@ -147,30 +169,17 @@ class TableStream(Stream):
         except UnknownColumnError as error:
             raise self._settings.unknown_column(error) from None
 
-    def _records(self, context: Context | None) -> Iterator[Row]:
-        records = self.records
-        if self.replication_method == REPLICATION_LOG_BASED:
-            found = LogBased(self, records).records()
-        elif self.replication_method == REPLICATION_INCREMENTAL:
-            found = map(records.build, self._incremental(records, context))
-        else:
-            found = map(records.build, self._full_table(records))
-        pace = self._pace(records, context)
-        for record in found:
-            pace.row()
-            yield record
-        pace.finish()
-
-    def _incremental(self, records: Records, context: Context | None) -> Iterator[Row]:
+    def _incremental(self, structs: RecordStructs) -> Iterator[Record]:
         try:
-            moment = self.get_starting_timestamp(context)
+            moment = self.get_starting_timestamp(None)
         except (TypeError, ValueError):
             raise SettingError("state", f"the bookmark of {self.name} is not a time.") from None
         start = moment - timedelta(seconds=self.config["lookback_seconds"]) if moment else None
-        yield from self.ranges(records, _text(moment), _text(start))
+        yield from self.ranges(structs, _text(moment), _text(start))
 
-    def ranges(self, records: Records, bookmark: str | None, start: str | None) -> Iterator[Row]:
+    def ranges(self, structs: RecordStructs, bookmark: str | None, start: str | None) -> Iterator[Record]:
         """Rows that changed since ``start``, resumable; moves the bookmark when all are read."""
+        records = structs.records
         column = self.replication_key or ""
         if column != self.table.replication_key:
             raise SettingError("catalog", f"the replication key of {self.name} is `{self.table.replication_key}`.")
@@ -190,18 +199,19 @@ class TableStream(Stream):
             parallel=self.config["max_parallel_requests"],
             run_start=self.run_start,
             annotations=records.annotations,
+            decode=structs.decode,
         )
         if start is None and self.config["max_parallel_requests"] > 1:
             self.dataverse.ask_for_advice()
         rows = (row for part in reader.parts(progress.ranges) for row in progress.new_rows(part))
         with closing(rows):
-            yield from islice(rows, self._settings.top)
+            yield from map(structs.build, islice(rows, self._settings.top))
         progress.finish(column)
 
-    def _pace(self, records: Records, context: Context | None) -> Pace:
+    def _pace(self, records: Records) -> Pace:
         dataverse, query = self.dataverse, self.query(records)
         # How many rows all are, the service knows without counting.
-        known = self.get_starting_replication_key_value(context) or self.stream_state.get("delta")
+        known = self.get_starting_replication_key_value(None) or self.stream_state.get("delta")
         all_rows = not query.filter and not query.top and not known
         return Pace(
             self.logger,
@@ -210,26 +220,27 @@ class TableStream(Stream):
             total=lambda: dataverse.row_count(self.table.logical_name) if all_rows else None,
         )
 
-    def backfill(self, records: Records) -> Iterator[Row]:
+    def backfill(self, structs: RecordStructs) -> Iterator[Record]:
         """All rows; those since the start date, and resumable, where the table has a change time."""
         if self.replication_key:
             start = self.config.get("start_date")
-            return self.ranges(records, None, _moment(start) if start else None)
-        return self._all_rows(records)
+            return self.ranges(structs, None, _moment(start) if start else None)
+        return self._all_rows(structs)
 
-    def _full_table(self, records: Records) -> Iterator[Row]:
+    def _full_table(self, structs: RecordStructs) -> Iterator[Record]:
         part = [name for name, given in (("shard", self.config.get("shard")), ("top", self._settings.top)) if given]
         if self.config["emit_activate_version_messages"] and part:
             self.logger.warning("No ACTIVATE_VERSION: with `%s` these are not all rows.", part[0])
         elif self.config["emit_activate_version_messages"]:
             self.use_version(self.new_version())
-        yield from self._all_rows(records)
+        yield from self._all_rows(structs)
         if self._stream_version:
             self.activate_version()
 
-    def _all_rows(self, records: Records) -> Iterator[Row]:
-        query = replace(self.query(records), orderby=(self.table.primary_id,))
-        return self.dataverse.rows(query, self.config["page_size"], records.annotations)
+    def _all_rows(self, structs: RecordStructs) -> Iterator[Record]:
+        query = replace(self.query(structs.records), orderby=(self.table.primary_id,))
+        raws = self.dataverse.raw_rows(query, self.config["page_size"], structs.records.annotations)
+        return map(structs.build, map(structs.decode, raws))
 
     def new_version(self) -> int:
         """Of a full load that begins now: as in the SDK, seconds since 1970."""

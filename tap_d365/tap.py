@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from singer_sdk import Stream, Tap
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.helpers._compat import datetime_fromisoformat
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping
 
@@ -16,6 +15,7 @@ from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
 from annex_d365.errors import SettingError
 from annex_d365.singer.plugin import Plugin
+from annex_d365.singer.writer import Writer
 from tap_d365.segment_choice import SEGMENT_STREAMS, segment_streams
 from tap_d365.settings import CONFIG
 from tap_d365.streams import TableStream
@@ -29,7 +29,7 @@ class TapD365(Plugin, Tap):
     config_jsonschema = deepcopy(CONFIG)  # the SDK adds its own settings in place
     # The catalog is what the organisation says, so --discover has to sign in.
     dynamic_catalog = True
-    message_writer_class = MsgSpecWriter
+    message_writer_class = Writer
 
     @cached_property
     def dataverse(self) -> Dataverse:

@@ -12,6 +12,7 @@ import msgspec
 import requests
 
 from annex_d365 import http
+from annex_d365.dataverse.answers import Answer, unreadable
 from annex_d365.dataverse.batch import MAX_URL, MAX_URL_IN_BATCH, batch_of, explain_batch, only_reply
 from annex_d365.dataverse.budget import MAX_PAGE_SIZE, PageSize
 from annex_d365.dataverse.errors import explain
@@ -87,12 +88,11 @@ class Dataverse:
 
     def get(self, url: str, prefer: Sequence[str] = ()) -> Row:
         """One object, or a collection as an object with ``value``. ``url`` is relative to the API's root."""
-        row: Row = self._read(url, prefer, _object)
-        return row
+        return Answer(self._read(url, prefer, _object))
 
     def ask(self, action: str, body: Mapping[str, Any]) -> Row:
         """What an unbound action answers. It must only read: like a GET, it is sent again when in doubt."""
-        row: Row = self.http.send(
+        answer = self.http.send(
             "POST",
             f"{self.root}{action}",
             auth=self._sign_in,
@@ -103,7 +103,7 @@ class Dataverse:
             repeatable=True,
             most_tries=TRIES_OF_ACTIONS,
         )
-        return row
+        return Answer(answer)
 
     def ask_for_advice(self) -> None:
         """Learn how many requests at once the service advises: it says so to ``WhoAmI`` (Dataverse page 6)."""
@@ -183,19 +183,29 @@ class Dataverse:
                 page = pending.result()
 
     def row(self, raw: msgspec.Raw) -> Row:
-        """A row of a page. Numbers with a fraction are exact (``Decimal``)."""
-        row: Row = _object.decode(raw)
-        return row
+        """A row of a page. Numbers with a fraction are exact (``Decimal``).
+
+        Raises:
+            OutageError: it is no object.
+        """
+        try:
+            return Answer(_object.decode(raw))
+        except (ValueError, RecursionError):
+            raise unreadable() from None
 
     def rows(self, query: Query, page_size: int = MAX_PAGE_SIZE, annotations: str = "") -> Iterator[Row]:
-        """The rows of a query, in order. ``top`` is seen to here: the service ignores it beside a page size (page 2.3).
+        """The rows of a query, in order.
 
         Raises:
             ServiceError: as in :meth:`pages`.
         """
+        return map(self.row, self.raw_rows(query, page_size, annotations))
+
+    def raw_rows(self, query: Query, page_size: int, annotations: str) -> Iterator[msgspec.Raw]:
+        """As :meth:`rows`. ``top`` is seen to here: the service ignores it beside a page size (page 2.3)."""
         limit = min(page_size, query.top or page_size)
         pages = self.pages(query.url, limit, annotations, most=query.top)
-        return islice((self.row(raw) for page in pages for raw in page.value), query.top)
+        return islice((raw for page in pages for raw in page.value), query.top)
 
     def _read(self, url: str, prefer: Sequence[str], decoder: msgspec.json.Decoder[Any]) -> Any:
         # The link is absolute. SignIn refuses to sign it for another origin; before that, requests must not go there.

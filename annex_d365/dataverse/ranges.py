@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
 from annex_d365.dataverse.budget import PageSize
-from annex_d365.dataverse.client import ETAG, Dataverse, RawPage, Row, links_in_a_circle
+from annex_d365.dataverse.client import ETAG, Dataverse, RawPage, links_in_a_circle
 from annex_d365.dataverse.query import Query, all_of, utc
 
 FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -66,7 +67,7 @@ class Part:
     """
 
     range: Range
-    rows: Iterable[Row] = ()
+    rows: Iterable[Any] = ()
     last: bool = False
     cut: Range | None = None
 
@@ -97,6 +98,7 @@ class RangeReader:
         parallel: workers.
         run_start: time after it is not cut.
         annotations: what to ask for besides the values.
+        decode: makes rows; by default as :meth:`Dataverse.row`.
     """
 
     def __init__(
@@ -110,8 +112,9 @@ class RangeReader:
         parallel: int,
         run_start: str,
         annotations: str = "",
+        decode: Callable[[msgspec.Raw], Any] | None = None,
     ) -> None:
-        self._dataverse, self._column, self._key = dataverse, column, key
+        self._dataverse, self._column, self._decode_row = dataverse, column, decode or dataverse.row
         self._query = replace(query, orderby=(column, key))
         self._annotations = annotations
         self._parallel = 1 if query.top else parallel
@@ -121,7 +124,7 @@ class RangeReader:
             "Place", [(name, str | None, msgspec.field(default=None, name=each)) for name, each in fields]
         )
         self._place: msgspec.json.Decoder[Any] = msgspec.json.Decoder(struct)
-        self._news: queue.SimpleQueue[tuple[_Reading, Iterable[Row], bool] | Part | BaseException] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[_Reading, Iterable[Any], bool] | Part | BaseException] = queue.SimpleQueue()
         # A page is fetched only when there is room for it, so that memory holds few of them.
         pages = 1 if query.top else parallel + 1
         self._room = threading.Semaphore(pages)
@@ -163,14 +166,14 @@ class RangeReader:
             finally:
                 self._stop()
 
-    def _rows(self, reading: _Reading, page: RawPage, known: Collection[Version]) -> Iterator[Row]:
-        for raw in page.value:
-            row = self._dataverse.row(raw)
-            # The service was asked for the range as it was before it was cut.
-            if reading.end is not None and row[self._column] and _seconds(row[self._column]) >= reading.end:
-                return
-            if not known or (row[self._key], row.get(ETAG)) not in known:
-                yield row
+    def _rows(self, page: RawPage, end: str, known: Collection[Version]) -> Iterator[Any]:
+        """The rows of a page, until ``end`` unless it is empty; they are decoded when they are wanted."""
+        raws: Iterable[msgspec.Raw] = page.value
+        if end:
+            raws = takewhile(lambda raw: not (at := self._place.decode(raw).at) or utc(at)[: len(end)] < end, raws)
+        if known:
+            raws = (raw for raw in raws if _version(self._place.decode(raw)) not in known)
+        return map(self._decode_row, raws)
 
     def _work(self) -> None:
         try:
@@ -205,8 +208,8 @@ class RangeReader:
                     return
                 page = self._dataverse.page(url, rows, self._annotations)
                 with self._changed:
-                    self._note(reading, page)
-                    self._news.put((reading, self._rows(reading, page, known), not reading.more))
+                    end = self._note(reading, page)
+                    self._news.put((reading, self._rows(page, end, known), not reading.more))
                     self._changed.notify_all()
                     if not reading.more:
                         self._reading.remove(reading)
@@ -233,43 +236,57 @@ class RangeReader:
             if place.at != last:
                 break
             if place.key and place.etag:
-                known.add((place.key, place.etag))
+                known.add(_version(place))
         return utc(last), frozenset(known)
 
-    def _note(self, reading: _Reading, page: RawPage) -> None:
-        """How far the page goes; beyond the range's end there is nothing more to read."""
+    def _note(self, reading: _Reading, page: RawPage) -> str:
+        """How far the page goes; the range's end, in whole seconds, where it goes further, and else an empty text.
+
+        The service was asked for the range as it was before it was cut: beyond its end there is nothing more to read.
+        """
         reading.size.measure(len(page.value), page.size)
         times = [self._place.decode(raw).at for raw in (page.value[:1] + page.value[-1:])]
+        end = ""
         if times and times[0] and times[-1]:
             first, reading.read = _seconds(times[0]), _seconds(times[-1])
             reading.density = len(page.value) / max(1.0, reading.read - first)
             if reading.end is not None and reading.read >= reading.end:
-                page.next_link = None
+                page.next_link, end = None, _text(reading.end).removesuffix("Z")
         reading.more = bool(page.next_link)
+        return end
 
     def _cut(self) -> _Reading | None:
-        """Cut the largest rest in two, unless it holds no more than a page."""
+        """Cut in two what is the most, not counting the page that is on its way, unless no more than a page is left."""
         rests = [(self._rest(each), each) for each in self._reading if each.more and each.read is not None]
         rest, reading = max(rests, key=lambda pair: pair[0], default=(0.0, None))
         if reading is None or rest < 2 or reading.density * rest <= reading.size.rows:  # noqa: PLR2004 - two seconds
             return None
-        assert reading.read is not None
-        middle = float(int(reading.read + rest / 2) + 1)
-        new = Range(_text(middle), None if reading.end is None else _text(reading.end))
+        old_end = reading.end
+        middle = float(int(self._until(reading) - rest / 2) + 1)
+        new = Range(_text(middle), None if old_end is None else _text(old_end))
         self._unfinished += 1
         self._news.put(Part(reading.range, cut=new))
-        end, reading.end = reading.end, middle
-        return _Reading(new, end, replace(reading.size))
+        reading.end = middle
+        # As if it were like the first half, so that others can cut it at once.
+        return _Reading(new, old_end, replace(reading.size), read=middle, density=reading.density, more=True)
 
     def _rest(self, reading: _Reading) -> float:
+        """Seconds behind the page that is on its way."""
         assert reading.read is not None
-        return (self._run_start if reading.end is None else reading.end) - reading.read
+        return self._until(reading) - reading.read - reading.size.rows / reading.density
+
+    def _until(self, reading: _Reading) -> float:
+        return self._run_start if reading.end is None else reading.end
 
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         self._room.release(self._parallel)
+
+
+def _version(place: Any) -> Version:
+    return place.key, place.etag
 
 
 def _seconds(moment: str) -> float:

@@ -24,6 +24,8 @@ class Records:
         select: names for ``$select``, each once; the table's key and bookmark are always there.
         expand: the OData ``$expand``, or "".
         annotations: value for ``odata.include-annotations``, or "" when no column needs one.
+        columns: of the table, those of the names.
+        next_links: in rows, what tells that an expanded collection is cut.
 
     Raises:
         SettingError: the table has no such column.
@@ -37,14 +39,15 @@ class Records:
                 f"table {table.entity_set} has no column {', '.join(f'`{name}`' for name in unknown)}; "
                 "discover it anew.",
             )
-        columns = [table.columns[name] for name in self.names]
+        self.columns = columns = [table.columns[name] for name in self.names]
         asked = [*(column.select for column in columns), table.primary_id, table.replication_key]
         self.select = list(dict.fromkeys(name for name in asked if name))
         self.expand = ",".join(column.expand for column in columns if column.expand)
         self.annotations = ",".join(sorted({column.annotation for column in columns if column.annotation}))
         self._sources = [(column.name, column.source) for column in columns]
         self._conversions = [(column.name, column.convert) for column in columns if column.convert]
-        self._next_links = {f"{column.source}@odata.nextLink" for column in columns if column.expand}
+        self.next_links = [f"{column.source}@odata.nextLink" for column in columns if column.expand]
+        self._has_warned = False
 
     def build(self, row: Row) -> Row:
         """The record of a row. What the row lacks is null (fetchXml omits nulls, Dataverse page 2.2)."""
@@ -53,11 +56,12 @@ class Records:
         for name, convert in self._conversions:
             if (value := record[name]) is not None:
                 record[name] = convert(value)
-        if self._next_links and not self._next_links.isdisjoint(row):
-            self._warn_of_cut()
+        if any(name in row for name in self.next_links):
+            self.warn_of_cut()
         return record
 
-    def _warn_of_cut(self) -> None:
+    def warn_of_cut(self) -> None:
         """A collection of more than 5,000 rows is cut (Dataverse page 2.2); told once."""
-        self._next_links = set()
-        logger.warning("An expanded property has more rows than one reply holds; records have the first ones only.")
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning("An expanded property has more rows than one reply holds; records have the first ones only.")

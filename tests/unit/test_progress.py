@@ -10,12 +10,12 @@ import copy
 import json
 import random
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annex_d365.dataverse.client import ETAG
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.ranges import Part, Range
 from tap_d365.progress import Progress, _packed, _sent
@@ -29,7 +29,7 @@ def moment(second):
 
 def row(key, second, version=1):
     """Versions are those of a database: no two rows share one."""
-    return {"contactid": key, "modifiedon": moment(second), ETAG: f'W/"{zlib.crc32(key.encode())}{version}"'}
+    return SimpleNamespace(key=key, at=moment(second), etag=f'W/"{zlib.crc32(key.encode())}{version}"')
 
 
 def run(state, rows, *, now=50, bookmark=None, start=None):
@@ -37,7 +37,7 @@ def run(state, rows, *, now=50, bookmark=None, start=None):
     bookmark = bookmark or state.get("replication_key_value")
     progress = Progress(state, TABLE, bookmark, start or bookmark, moment(now))
     (only,) = progress.ranges
-    sent = [each["contactid"] for each in progress.new_rows(Part(only, rows, last=True))]
+    sent = [each.key for each in progress.new_rows(Part(only, rows, last=True))]
     progress.finish("modifiedon")
     markers = state.pop("progress_markers")
     if markers:
@@ -63,7 +63,7 @@ def test_a_new_version_in_the_bookmarks_second_is_sent():
 
 def test_rows_without_etag_are_sent_again():
     state = {}
-    rows = [{"contactid": "a", "modifiedon": moment(5)}]
+    rows = [SimpleNamespace(key="a", at=moment(5), etag=None)]
     assert run(state, rows) == run(state, rows) == ["a"]
 
 
@@ -72,7 +72,7 @@ def imported(count, gap=1):
     chance, version = random.Random(1), 10**9
     for number in range(count):
         version += chance.randint(1, gap)
-        yield {"contactid": f"c{number:06}", "modifiedon": moment(5), ETAG: f'W/"{version}"'}
+        yield SimpleNamespace(key=f"c{number:06}", at=moment(5), etag=f'W/"{version}"')
 
 
 @pytest.mark.parametrize(("count", "gap"), [(50_000, 1), (30_000, 200)])
@@ -124,7 +124,7 @@ def test_only_dates_in_the_future():
 
 def test_rows_without_a_date():
     state = {}
-    rows = [row("a", 1) | {"modifiedon": None}]
+    rows = [SimpleNamespace(key="a", at=None, etag='W/"1"')]
     assert run(state, rows) == ["a"]
     assert run(state, rows) == []
     assert run(state, [*rows, row("b", 5)]) == ["b"]

@@ -19,14 +19,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annex_d365.dataverse.client import ETAG, Dataverse, RawPage
+from annex_d365.dataverse.columns import Attribute, columns_of
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.ranges import FORM, Range, RangeReader
+from annex_d365.dataverse.record_structs import RecordStructs
+from annex_d365.dataverse.records import Records
 from annex_d365.errors import OutageError, PrivilegeError, ServiceError
 from annex_d365.gate import Gate
 from tap_d365.progress import Progress
 
-TABLE = Table("contact", "contacts", "contactid", {})
+COLUMNS = columns_of([Attribute("contactid", "UniqueidentifierType"), Attribute("modifiedon", "DateTimeType")])
+TABLE = Table("contact", "contacts", "contactid", COLUMNS)
+STRUCTS = RecordStructs(Records(TABLE, COLUMNS), TABLE)
 BEGIN = datetime(2025, 1, 1, tzinfo=timezone.utc).timestamp()
 YEAR = 365 * 86400
 
@@ -103,6 +108,7 @@ def reader(service, *, page_size=5, parallel=4, now=YEAR):
         page_size=page_size,
         parallel=parallel,
         run_start=moment(now),
+        decode=STRUCTS.decode,
     )
 
 
@@ -116,7 +122,7 @@ def read(service, state, *, page_size=5, parallel=4, now=YEAR, stop_after=None):
         for each in progress.new_rows(part):
             if stop_after is not None and len(sent) >= stop_after:
                 return sent, states
-            sent.append((each["contactid"], each[ETAG]))
+            sent.append((each.key, each.etag))
             states.append(copy.deepcopy(state))
     progress.finish("modifiedon")
     markers = state.pop("progress_markers")
