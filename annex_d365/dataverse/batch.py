@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.parser
 import email.policy
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from annex_d365.errors import ConnectorError
 
 #: Characters of a URL; the same GET inside a batch may have twice as many.
 MAX_URL, MAX_URL_IN_BATCH = 32_768, 65_536
+
+#: What may stand in an address, and in the value of a header (RFC 9112, 5.5), of a part: here nobody else looks.
+_URL = re.compile(r"[!-~]+")
+_HEADER = re.compile(r"[\t -~]*")
 
 # The policy of today parses each header's grammar, which takes most of the time of a batch.
 _parser = email.parser.BytesParser(policy=email.policy.compat32)
@@ -32,10 +37,16 @@ class Part:
 
 
 def batch(parts: Iterable[Part]) -> tuple[bytes, str]:
-    """The body of a batch, and its content type. Line ends must be CRLF."""
+    """The body of a batch, and its content type. Line ends must be CRLF.
+
+    Raises:
+        ConnectorError: an address or a header of a part holds a sign that would make another request of it.
+    """
     boundary = f"batch_{uuid.uuid4()}"
     pieces: list[bytes] = []
     for part in parts:
+        if not _URL.fullmatch(part.url) or not all(map(_HEADER.fullmatch, part.headers.values())):
+            raise ConnectorError("A request for $batch holds control characters, or blanks in its address.")
         head = [
             f"--{boundary}",
             "Content-Type: application/http",
@@ -52,8 +63,8 @@ def batch(parts: Iterable[Part]) -> tuple[bytes, str]:
 
 
 def batch_of(url: str, headers: Mapping[str, str]) -> tuple[bytes, str]:
-    """A :func:`batch` of one GET."""
-    return batch([Part("GET", url, headers)])
+    """A :func:`batch` of one GET. A link of the service may hold what has to be escaped."""
+    return batch([Part("GET", requests.utils.requote_uri(url), headers)])
 
 
 def replies(response: requests.Response) -> list[requests.Response]:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TypeVar
 from urllib.parse import quote, urlencode
+
+Item = TypeVar("Item")
+
+#: Conditions of one query that asks for many rows: well below those that a query may have.
+MOST_CONDITIONS = 100
+#: Characters of them in a URL: what a URL may hold at most (Dataverse page 2.2), less columns and address.
+MOST_CHARACTERS = 24_000
 
 #: Characters that OData uses and a query string may hold: URLs stay short, and readable in logs.
 _SAFE = "$,()':/*@"
@@ -61,6 +69,20 @@ def all_of(*conditions: str) -> str:
     """Conditions joined by ``and``; empty ones are left out."""
     given = [condition for condition in conditions if condition]
     return given[0] if len(given) == 1 else " and ".join(f"({condition})" for condition in given)
+
+
+def portions(items: Sequence[Item], condition: Callable[[Item], str]) -> Iterator[list[Item]]:
+    """The items in their order, as many at a time as one query can ask for by ``condition or condition ...``."""
+    portion, characters = list[Item](), 0
+    for item in items:
+        more = len(quote(condition(item), safe=_SAFE)) + len("%20or%20")
+        if portion and (len(portion) == MOST_CONDITIONS or characters + more > MOST_CHARACTERS):
+            yield portion
+            portion, characters = [], 0
+        portion.append(item)
+        characters += more
+    if portion:
+        yield portion
 
 
 def expanded_properties(expand: str) -> dict[str, str]:

@@ -193,6 +193,11 @@ class SignIn(AuthBase):
                 self._sign_in()
         return True
 
+    @property
+    def _place(self) -> str:
+        """The setting that says where to sign in."""
+        return "auth_endpoint_url" if self._credentials.auth_endpoint_url else "tenant_id"
+
     def _sign_in(self) -> None:
         tries = 0
 
@@ -218,8 +223,12 @@ class SignIn(AuthBase):
         reply = loop(ask)()
         if "access_token" not in reply:
             raise refusal(reply, self._credentials)
-        self._token = reply["access_token"]
-        self._expires = time.time() + float(reply.get("expires_in", 0))
+        try:
+            lives = float(reply.get("expires_in", 0))
+        except (TypeError, ValueError):
+            lives = 0.0  # it will do for now
+        self._token = str(reply["access_token"])
+        self._expires = time.time() + lives
 
     def _ask(self, tries: int) -> Mapping[str, Any]:
         """Ask MSAL once. A new application each time: it replays failures from memory (Dataverse page 1.4)."""
@@ -230,6 +239,8 @@ class SignIn(AuthBase):
             """Before MSAL sees it: what is no answer to the question is an outage."""
             nonlocal answered
             answered = True
+            if response.is_redirect:
+                raise ValueError("nobody is followed elsewhere with a secret")
             busy = retry.decide(response.status_code, repeatable=True) is retry.Action.RETRY
             if busy or (response.ok and not _is_json(response.content)):
                 asked = retry.retry_after(response.headers, time.time())
@@ -240,15 +251,18 @@ class SignIn(AuthBase):
             reply: Mapping[str, Any] = self._flow(session)
         except requests.exceptions.SSLError:
             raise http.untrusted(self._authority) from None
+        except http.InsecureError:
+            raise SettingError(
+                self._place, f"the sign-in at {self._authority} leads to an address without TLS."
+            ) from None
         except requests.RequestException:
             raise _UnavailableError(self._authority, retry.pause(tries, None), answered=answered) from None
         except ConnectorError:
             raise
         except OSError:
             raise SettingError("ca_bundle", "this file of certificates cannot be read.") from None
-        except ValueError:
-            setting = "auth_endpoint_url" if self._credentials.auth_endpoint_url else "tenant_id"
-            raise SettingError(setting, f"there is no sign-in at {self._authority}.") from None
+        except (ValueError, LookupError, TypeError, AttributeError):  # how MSAL meets documents of another shape
+            raise SettingError(self._place, f"there is no sign-in at {self._authority}.") from None
         finally:
             session.close()
         return reply
@@ -292,11 +306,11 @@ def refusal(reply: Mapping[str, Any], credentials: Credentials) -> SettingError:
 
 
 def _is_json(content: bytes) -> bool:
+    """Whether it is an object, as all answers of a sign-in are."""
     try:
-        msgspec.json.decode(content)
-    except msgspec.DecodeError:
+        return isinstance(msgspec.json.decode(content), dict)
+    except (ValueError, RecursionError):
         return False
-    return True
 
 
 def _certificate(path: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whose contact a row is: by ledger, loyalty id or e-mail address, and whether another row has that contact."""
+"""Whose contact a row is: by ledger, loyalty id, link or e-mail address, and whether another row has that contact."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from concurrent.futures import Executor
 from typing import Any
 
 from annex_d365.dataverse.client import Dataverse, Row
-from annex_d365.dataverse.query import Query
+from annex_d365.dataverse.query import Query, portions
 from annex_d365.dataverse.writes import Guid, TableDefinition, guid_for
-from annex_d365.dataverse.writes.addresses import literal
+from annex_d365.dataverse.writes.addresses import identity, literal
 from annex_d365.errors import RowError
-from annex_d365.ledger import Book, Claim
-from target_annex.dynamics.current import PER_QUERY
+from annex_d365.ledger import Book, Claim, State, fold
+from target_annex.dynamics.current import read_rows
 from target_annex.dynamics.mapping import GUID, RowMapping
 from target_annex.dynamics.tasks import Task
-from target_annex.work import chunks, in_parallel
+from target_annex.work import in_parallel
 
 TABLE, TABLES = "contact", "contacts"
 EMAIL = "emailaddress1"
@@ -33,6 +33,7 @@ class Contacts:
         book: of the stream.
         executor: sends requests in parallel.
         id_column: column with the loyalty id.
+        links: of the stream of contacts that become members, in the ledger; None if there is no such book.
     """
 
     def __init__(
@@ -44,28 +45,38 @@ class Contacts:
         executor: Executor,
         *,
         id_column: str,
+        links: Book | None = None,
     ) -> None:
         self._dataverse, self._definition, self._stream = dataverse, definition, stream
-        self._book, self._executor = book, executor
-        self._matches = [name for name in (id_column, EMAIL) if name in definition.columns]
+        self._book, self._executor, self._links = book, executor, links
         self._id_column = id_column
+        #: Those that a contact is found by.
+        self.columns = [name for name in (id_column, EMAIL) if name in definition.columns]
 
     def find(self, tasks: Sequence[Task]) -> None:
-        """Set the contact of each row, if there is one, or its result. The ledger knows the contact of a row best."""
+        """Set the contact of each row, if there is one, or its result. The ledger knows the contact of a row best.
+
+        One that was erased may have been made anew, with another GUID.
+        """
         for task in tasks:
-            if task.linked and task.entry and GUID.fullmatch(task.entry.target):
-                task.target = Guid(task.entry.target)
-        for column in self._matches:
+            if not task.erased:
+                _take_known(task)
+        for column in self.columns:
+            if column == EMAIL and self._links:
+                self._match_linked(self._links, [task for task in tasks if not task.target and not task.result])
             asking = [task for task in tasks if not task.target and not task.result and self._value(task, column)]
             found = self._by_value(column, asking)
             for task in asking:
                 self._match(task, column, found.get(self._value(task, column), []))
+        for task in tasks:
+            if not task.target and not task.result:
+                _take_known(task)
 
     def name_new(self, tasks: Sequence[Task]) -> None:
         """Set the GUID of each contact to come; rows that are the same person get the same one."""
         taken: dict[tuple[str, str], Guid] = {}
         for task in tasks:
-            names = [(column, value) for column in self._matches if (value := self._value(task, column))]
+            names = [(column, value) for column in self.columns if (value := self._value(task, column))]
             target = next((taken[name] for name in names if name in taken), Guid(guid_for(self._stream, task.key)))
             taken.update(dict.fromkeys(names, target))
             task.target, task.new = target, True
@@ -90,22 +101,46 @@ class Contacts:
         return _folded(column, members.get(column))
 
     def _by_value(self, column: str, tasks: Sequence[Task]) -> dict[str, list[Row]]:
-        columns = (self._definition.primary_id, *self._matches, MERGED)
+        columns = (self._definition.primary_id, *self.columns, MERGED)
         select = [name for name in columns if name in self._definition.columns]
         values = dict.fromkeys(_stripped(task.values[column][column]) for task in tasks)
 
+        def asked(value: Any) -> str:
+            return f"{column} eq {literal(value)}"
+
         def read(part: Sequence[Any]) -> list[Row]:
-            condition = " or ".join(f"{column} eq {literal(value)}" for value in part)
-            return list(self._dataverse.rows(Query(self._definition.entity_set, select, condition)))
+            query = Query(self._definition.entity_set, select, " or ".join(map(asked, part)))
+            return list(self._dataverse.rows(query))
 
         found: dict[str, list[Row]] = {}
-        for answer in in_parallel(self._executor, read, chunks(list(values), PER_QUERY)):
+        for answer in in_parallel(self._executor, read, portions(list(values), asked)):
             if isinstance(answer, RowError):
                 raise answer
             for row in answer:
                 if not row.get(MERGED):
                     found.setdefault(_folded(column, row[column]), []).append(row)
         return found
+
+    def _match_linked(self, links: Book, tasks: Sequence[Task]) -> None:
+        """Take the contact that the other direction has made a member of: several may have its e-mail address."""
+        ids = {id(task): self._value(task, self._id_column) for task in tasks}
+        entries = links.by_target(ids.values())
+        found = {
+            id(task): [
+                Guid(each.key)
+                for each in entries.get(fold(ids[id(task)]), ())
+                if each.state is State.SETTLED and each.target == ids[id(task)] and GUID.fullmatch(each.key)
+            ]
+            for task in tasks
+        }
+        asking = [task for task in tasks if len(found[id(task)]) == 1]
+        columns = [name for name in (*self.columns, MERGED) if name in self._definition.columns]
+        keys = [found[id(task)][0] for task in asking]
+        rows = read_rows(self._dataverse, self._definition, keys, columns, self._executor)
+        for task, key in zip(asking, keys, strict=True):
+            row = rows.get(identity(key))
+            if row and not row.get(MERGED) and not self._belongs_to_another(task, row):
+                self._take(task, key, by_id=True)
 
     def _match(self, task: Task, column: str, candidates: Sequence[Row]) -> None:
         ids = sorted({str(row[self._definition.primary_id]) for row in candidates})
@@ -114,7 +149,13 @@ class Contacts:
         elif ids and self._belongs_to_another(task, candidates[0]):
             task.reject(RowError(f"contact {ids[0]} has this e-mail address, but another loyalty id"))
         elif ids:
-            task.target, task.by_id = Guid(ids[0]), column == self._id_column
+            self._take(task, Guid(ids[0]), by_id=column == self._id_column)
+
+    @staticmethod
+    def _take(task: Task, target: Guid, *, by_id: bool) -> None:
+        task.target, task.by_id = target, by_id
+        if task.erased:
+            task.entry = None  # it is about another contact
 
     def _belongs_to_another(self, task: Task, row: Mapping[str, Any]) -> bool:
         own, other = self._value(task, self._id_column), _folded(self._id_column, row.get(self._id_column))
@@ -131,6 +172,11 @@ def needs_finding(mapping: RowMapping, id_column: str) -> bool:
     """
     address = mapping.address
     return mapping.definition.logical_name == TABLE and (not address or bool({id_column, EMAIL} & set(address)))
+
+
+def _take_known(task: Task) -> None:
+    if task.linked and task.entry and GUID.fullmatch(task.entry.target):
+        task.target = Guid(task.entry.target)
 
 
 def _stripped(value: Any) -> Any:

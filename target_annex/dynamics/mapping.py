@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from annex_d365.annexcloud.fields import plain
 from annex_d365.dataverse.writes import (
@@ -23,11 +20,12 @@ from annex_d365.dataverse.writes import (
     guid_for,
     reference,
 )
-from annex_d365.dataverse.writes.addresses import literal
 from annex_d365.dataverse.writes.values import TooLong
 from annex_d365.errors import RowError
+from annex_d365.fields import comparable
 from annex_d365.singer.rows import Row
 from target_annex.mapping import cell, row_key
+from target_annex.ownership import Sides
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -70,7 +68,10 @@ class Field:
                 key = alternate_key(self.target, {self.target_key: value})
                 return reference(definition, name, Reference(key, self.target.logical_name))
             if self.table_source:
-                return reference(definition, name, Reference(Guid(guid(value)), record.get(self.table_source) or ""))
+                table = record.get(self.table_source)
+                return reference(
+                    definition, name, Reference(Guid(guid(value)), table if isinstance(table, str) else "")
+                )
             return encode(definition, name, value, too_long=too_long)
         except ValueError as error:
             raise RowError(f"column `{self.source}` cannot be written: {error}") from None
@@ -90,6 +91,7 @@ class RowMapping:
             its primary key, the columns of an alternate key, or none.
         clear_nulls: whether an empty column empties the table's.
         too_long: what becomes of texts that are longer than their column.
+        sides: which columns do not simply follow the stream.
     """
 
     stream: str
@@ -100,6 +102,7 @@ class RowMapping:
     address: Mapping[str, str]
     clear_nulls: bool
     too_long: TooLong
+    sides: Sides = field(default_factory=Sides)
 
     def row_key(self, row: Row) -> str:
         """The row's key as one text.
@@ -127,8 +130,12 @@ class RowMapping:
         except ValueError as error:
             raise RowError(f"key column `{', '.join(self.address.values())}` {error}") from None
 
-    def values(self, row: Row) -> dict[str, Members]:
+    def values(self, row: Row, only: Collection[str] | None = None) -> dict[str, Members]:
         """What a row says, by column of the table. An empty column says nothing, unless `clear_nulls`.
+
+        Args:
+            row: of the stream.
+            only: columns that are wanted; all if not given.
 
         Raises:
             RowError: a value does not suit its column, which is named.
@@ -137,7 +144,17 @@ class RowMapping:
         return {
             each.column.name: each.encode(self.definition, record, self.too_long)
             for each in self.fields
-            if each.source in record and (self.clear_nulls or record[each.source] not in EMPTY)
+            if (only is None or each.column.name in only)
+            and each.source in record
+            and (self.clear_nulls or record[each.source] not in EMPTY)
+        }
+
+    def both(self, values: Mapping[str, Members]) -> dict[str, str]:
+        """The columns that both sides may change, as far as a row says them, in a form that can be compared."""
+        return {
+            name: comparable(form, plain(next(iter(values[name].values()))))
+            for name, form in self.sides.both.items()
+            if name in values
         }
 
 
@@ -151,17 +168,3 @@ def guid(value: Any) -> str:
     if not GUID.fullmatch(text):
         raise ValueError("is not a GUID")
     return text.lower()
-
-
-def address_text(key: Key) -> str:
-    """What is the same for two keys of the same row: the service compares texts without case (Dataverse page 2.2)."""
-    if isinstance(key, Guid):
-        return key.value
-    return msgspec.json.encode(sorted((name, _comparable(value)) for name, value in key.values.items())).decode()
-
-
-def _comparable(value: Any) -> str:
-    """The same for a key's value and for that value in a row."""
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        return f"{Decimal(value).normalize():f}"
-    return (value if isinstance(value, str) else literal(value)).casefold()

@@ -14,25 +14,25 @@ from typing import Any
 from annex_d365.dataverse.client import ETAG, Dataverse
 from annex_d365.dataverse.query import utc
 from annex_d365.dataverse.writes import Effect, Kind, Operation, Written
-from annex_d365.errors import RowError
-from annex_d365.ledger import Book, State
+from annex_d365.dataverse.writes.outcomes import CHANGED_MEANWHILE
+from annex_d365.errors import RepeatedError, RowError
+from annex_d365.ledger import Book, State, changed
 from annex_d365.singer.rejects import rejected_at
 from annex_d365.singer.replays import is_older, is_stale
 from annex_d365.singer.rows import Row
 from target_annex.dry_run import DryRun
 from target_annex.dynamics.contacts import Contacts
-from target_annex.dynamics.current import read_rows, same
+from target_annex.dynamics.current import difference, read_rows
 from target_annex.dynamics.mapping import RowMapping
 from target_annex.dynamics.tasks import Task
 from target_annex.dynamics.writes import FEW, Writes
+from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
 from target_annex.settings import RowRules
 from target_annex.work import attempt, rounds
 
 #: A row that keeps changing while it is written is given up.
 MAX_TURNS = 5
-#: The row has another version than the one that was read (Dataverse page 7).
-CHANGED_MEANWHILE = "0x80060882"
 _MODIFIED_ON = "modifiedon"
 
 _OUTCOMES = {
@@ -51,6 +51,7 @@ class RowWriter:
         rules: the settings.
         book: of the stream, in the ledger.
         executor: sends requests in parallel.
+        ownership: what is done about columns that both sides have changed.
         contacts: finds the contacts of rows that do not name them; None where the key tells the row.
         dry_run: takes note of what would be written.
     """
@@ -63,12 +64,17 @@ class RowWriter:
         book: Book,
         executor: Executor,
         *,
+        ownership: Ownership,
         contacts: Contacts | None = None,
         dry_run: DryRun | None = None,
     ) -> None:
         self._dataverse, self._mapping, self._rules = dataverse, mapping, rules
         self._book, self._executor, self._contacts = book, executor, contacts
-        self._definition = mapping.definition
+        self._definition, self._ownership = mapping.definition, ownership
+        self._conflicts = Conflicts(mapping.stream, ownership)
+        # Of rows to delete no more than finds them.
+        found_by = contacts.columns if contacts else ()
+        self._needed = found_by if mapping.mode is Kind.DELETE else None
         self._reads = dry_run is not None or (rules.skip_unchanged == "read" and mapping.mode is not Kind.DELETE)
         self._writes = Writes(dataverse, mapping.definition, rules.options, mapping.stream, executor, dry_run=dry_run)
 
@@ -96,17 +102,21 @@ class RowWriter:
 
     def _task(self, row: Row) -> Task:
         mapping = self._mapping
+        values = {} if row.deleted else mapping.values(row, self._needed)
         return Task(
             row,
             mapping.row_key(row),
-            {} if row.deleted else mapping.values(row),
+            values,
             None if self._contacts else mapping.target(row),
+            filled=mapping.sides.filled,
+            both=mapping.both(values),
         )
 
     def _round(self, tasks: Sequence[Task]) -> None:
         entries = self._book.entries([task.key for task in tasks])
         for task in tasks:
             task.entry = entries.get(task.key)
+            task.keep_guid()
             if task.entry and is_stale(task.row, task.entry, self._book.run):
                 task.reject(RowError("a newer version of this row has come since it was rejected"))
         self._leave([task for task in _open(tasks) if task.row.deleted and self._mapping.mode is not Kind.DELETE])
@@ -121,13 +131,13 @@ class RowWriter:
         for task in tasks:
             task.end(Outcome.LEFT, State.DELETED if task.settled else None)
         if self._contacts:
-            self._contacts.release([task.key for task in tasks if task.remember])
+            self._contacts.release([task.key for task in tasks])
 
     def _skip_unchanged(self, tasks: Sequence[Task]) -> None:
         mode = self._mapping.mode
         if mode is Kind.DELETE:
             for task in tasks:
-                if task.erased:
+                if task.erased and self._rules.skip_unchanged == "ledger":
                     task.end(Outcome.ERASED)
         elif mode is Kind.CREATE or self._rules.skip_unchanged == "ledger":
             for task in tasks:
@@ -146,9 +156,11 @@ class RowWriter:
         while waiting := _open(tasks):
             lost = contacts.claim(waiting)
             ready = [task for task in waiting if id(task) not in lost]
-            self._write_all(ready)
-            freed = [task.key for task in ready if not task.remember and not task.settled]
-            contacts.release(freed)
+            try:
+                self._write_all(ready)
+            finally:
+                freed = [task.key for task in ready if not task.remember and not task.settled]
+                contacts.release(freed)
             for task in waiting:
                 # Nobody holds it if its holder has just gone to another one, or could not be written.
                 if id(task) in lost and lost[id(task)] not in {"", *freed}:
@@ -162,11 +174,22 @@ class RowWriter:
                 if task.turns > MAX_TURNS:
                     task.reject(RowError("its row keeps changing; try again"))
             waiting = _open(waiting)
-            self._read([task for task in waiting if self._reads or self._is_unknown_replay(task)])
+            self._read([task for task in waiting if self._must_read(task)])
             changes = [(task, operation) for task in _open(waiting) if (operation := self._operation(task, waiting))]
             for task, answer in self._writes.carry_out(changes):
                 self._settle(task, answer)
             waiting = _open(waiting)
+
+    def _must_read(self, task: Task) -> bool:
+        if self._reads or self._is_unknown_replay(task):
+            return True
+        if task.new and not task.there:
+            return False
+        # What is known to be gone is not written, only to be told so again.
+        gone = task.erased and self._mapping.mode in {Kind.UPSERT, Kind.UPDATE}
+        # Whether a row is there decides on what it gets.
+        unsure = bool(task.filled) and not (self._contacts or task.linked or task.there)
+        return gone or unsure or bool(changed(task.both, task.known))
 
     @staticmethod
     def _is_unknown_replay(task: Task) -> bool:
@@ -197,7 +220,7 @@ class RowWriter:
         if mode is Kind.UPDATE or task.linked or (self._contacts and not task.new):
             return self._change(task)
         if task.there:
-            return Operation(Kind.UPDATE, task.target, _body(task.values))
+            return Operation(Kind.UPDATE, task.target, _body(task.own))
         body = _body(task.values)
         if mode is Kind.CREATE or task.new or task.read:
             return Operation(Kind.CREATE, task.target, body)
@@ -213,17 +236,22 @@ class RowWriter:
             self._miss(task)
         elif creates:
             task.done(Outcome.UNCHANGED, written=False)
+        elif values := self._unwritten(task):
+            return Operation(Kind.UPDATE, task.target, _body(values))
         else:
-            return Operation(Kind.UPDATE, task.target, _body(self._unwritten(task)))
+            task.done(Outcome.UNCHANGED)
         return None
 
     def _difference(self, task: Task, current: Mapping[str, Any]) -> Operation | None:
-        columns = {each.column.name: each.column for each in self._mapping.fields}
-        differing = {
-            name: members for name, members in task.values.items() if not same(columns[name], members, current)
-        }
-        if not differing or self._mapping.mode is Kind.CREATE:
+        differing, task.conflicts = difference(self._mapping, task, current, self._ownership)
+        if self._mapping.mode is Kind.CREATE:
             task.done(Outcome.UNCHANGED, written=not differing)
+            return None
+        if error := self._conflicts.error(task.address, task.conflicts):
+            task.reject(error)
+            return None
+        if not differing:
+            task.done(Outcome.UNCHANGED)
             return None
         assert task.target
         etag = current.get(ETAG) if self._rules.etag_guard else None
@@ -232,11 +260,14 @@ class RowWriter:
     def _unwritten(self, task: Task) -> Mapping[str, Mapping[str, Any]]:
         if self._rules.skip_unchanged == "ledger" and task.settled:
             return task.unwritten()
-        return task.values
+        # Those that both sides may change are here only if the source has not.
+        return {name: members for name, members in task.own.items() if name not in task.both}
 
     def _settle(self, task: Task, answer: Written | RowError) -> None:
         if isinstance(answer, RowError):
             if answer.code == CHANGED_MEANWHILE and self._rules.etag_guard:
+                if isinstance(answer, RepeatedError):
+                    task.perhaps = Outcome.UPDATED
                 return  # is read again
             task.reject(answer)
         elif answer.effect in _OUTCOMES:
@@ -244,7 +275,10 @@ class RowWriter:
         elif answer.effect is Effect.DELETED:
             task.end(Outcome.DELETED, State.ERASED)
         elif answer.effect is Effect.EXISTS:
-            if self._mapping.mode is Kind.CREATE:
+            creates = self._mapping.mode is Kind.CREATE
+            if answer.in_doubt:
+                task.perhaps = Outcome.CREATED if creates else Outcome.UPSERTED
+            if creates:
                 task.done(Outcome.UNCHANGED, written=False)
             task.there = True  # by an earlier run, perhaps, whose ledger is lost: is updated now
         elif task.there:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.writes import ColumnDefinition, Kind, TableDefinition, read_definition
 from annex_d365.dataverse.writes.values import TooLong
 from annex_d365.errors import SettingError
+from target_annex.dynamics.contacts import TABLE
 from target_annex.dynamics.mapping import Field, RowMapping
 from target_annex.mapping import key_columns, require
-from target_annex.presets import row_preset
+from target_annex.ownership import Ownership, Sides
+from target_annex.presets import D365, row_preset
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ def row_mapping(
     key_properties: Sequence[str],
     prefix: str,
     too_long: TooLong,
+    ownership: Ownership | None = None,
 ) -> RowMapping:
     """The mapping of one stream.
 
@@ -40,6 +44,7 @@ def row_mapping(
         key_properties: of its schema.
         prefix: the setting `column_prefix`.
         too_long: the setting.
+        ownership: which side the columns of contacts follow; the default one if not given.
 
     Raises:
         SettingError: there is no such table or column, or nothing that could be written.
@@ -50,12 +55,16 @@ def row_mapping(
         preset = None  # its fields are another table's
     key = key_columns(stream, entry, columns, key_properties)
     mode = Kind(entry.get("mode") or Kind.UPSERT.value)
+    ownership, sides = ownership or Ownership(D365), Sides()
     if "fields" in entry:
         fields = _named(dataverse, stream, definition, entry["fields"], columns)
+        if preset:
+            ownership.check_named(stream, entry["fields"], preset.shared)
     else:
         sources = preset.fields if preset else {name: name for name in columns if not name.startswith(_SDK_PREFIX)}
         fields = _known(stream, definition, sources, columns)
-    address = _address(definition, key, fields)
+        sides = ownership.sides(preset.shared if preset else {})
+    address = _address(stream, definition, key, fields)
     writable = _writable(stream, definition, mode, fields)
     if mode is not Kind.DELETE and not writable:
         raise SettingError(
@@ -70,6 +79,7 @@ def row_mapping(
         address=address,
         clear_nulls=bool(entry.get("clear_nulls")),
         too_long=too_long,
+        sides=sides,
     )
 
 
@@ -133,10 +143,16 @@ def _known(
 ) -> list[Field]:
     """The fields of a preset, or of a stream whose columns are named like the table's, as far as they are there."""
     companions = {f"{name}_table" for name in columns}  # of tap-d365's own streams
-    found, unknown = [], []
+    found: dict[str, Field] = {}
+    unknown = []
     for name, source in sources.items():
         if column := definition.column(name):
-            found.append(Field(column, source, table_source=_table_source(column, source, columns)))
+            new = Field(column, source, table_source=_table_source(column, source, columns))
+            if found.setdefault(column.name, new) is not new:
+                logger.warning(
+                    "Stream %s: `%s` and `%s` are one column of table %s; the former is written.",
+                    stream, found[column.name].source, source, definition.entity_set,
+                )  # fmt: skip
         elif name not in companions:
             unknown.append(name)
     if unknown:
@@ -146,24 +162,44 @@ def _known(
             definition.entity_set,
             ", ".join(f"`{name}`" for name in unknown),
         )
-    return found
+    return list(found.values())
 
 
 def _table_source(column: ColumnDefinition, source: str, columns: Collection[str]) -> str:
     return f"{source}_table" if column.lookups and f"{source}_table" in columns else ""
 
 
-def _address(definition: TableDefinition, key: Sequence[str], fields: Sequence[Field]) -> dict[str, str]:
-    """The columns of the table that stand for the stream's key."""
-    by_source = {source: source for source in key if source in definition.columns}
-    by_source |= {each.source: each.column.name for each in fields}
-    if any(source not in by_source or definition.columns[by_source[source]].lookups for source in key):
-        return {}
-    address = {by_source[source]: source for source in key}
-    if list(address) == [definition.primary_id]:
-        return address
-    found = definition.key(address)
-    return address if found and found.active else {}
+def _address(stream: str, definition: TableDefinition, key: Sequence[str], fields: Sequence[Field]) -> dict[str, str]:
+    """The columns of the table that stand for the stream's key: its primary key, or those of an alternate key.
+
+    Raises:
+        SettingError: there is such a key, but it cannot be used yet.
+    """
+    # One column of the stream may be written into several of the table.
+    columns: dict[str, list[str]] = {source: [source] if source in definition.columns else [] for source in key}
+    for each in fields:
+        if each.source in columns and not each.target and each.column.name not in columns[each.source]:
+            columns[each.source].append(each.column.name)
+    addresses = [
+        dict(zip(names, key, strict=True)) for names in product(*columns.values()) if len({*names}) == len(key)
+    ]
+    for address in addresses:
+        if list(address) == [definition.primary_id]:
+            return address
+    unusable = ""
+    for address in addresses:
+        if found := definition.key(address):
+            if found.active:
+                return address
+            unusable = found.name
+    # Contacts are found without a key, too.
+    if unusable and definition.logical_name != TABLE:
+        raise SettingError(
+            f"streams.{stream}.key",
+            f"the alternate key `{unusable}` of {definition.entity_set} cannot be used: its index is not built yet, or "
+            "has failed; without it rows that are there would be made a second time.",
+        )
+    return {}
 
 
 def _writable(stream: str, definition: TableDefinition, mode: Kind, fields: Sequence[Field]) -> list[Field]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from annex_d365.dataverse.writes import Guid, Key
+from annex_d365.dataverse.writes import AlternateKey, Guid, Key
+from annex_d365.dataverse.writes.addresses import identity
 from annex_d365.errors import RowError
 from annex_d365.ledger import Entry, State, changed, digest, merged
 from annex_d365.singer.rejects import LINKED
 from annex_d365.singer.rows import Row, shown
-from target_annex.dynamics.mapping import Members, address_text
+from target_annex.dynamics.mapping import GUID, Members
 from target_annex.report import Outcome, Result
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -30,6 +31,8 @@ class Task:
         row: as it came.
         key: of the row at its source.
         values: what it says, by column of the table.
+        filled: columns of which a row that is there already gets no value.
+        both: texts of the columns that both sides may change, which can be compared.
         target: the row of the table; None while it is looked for, or if there is none yet.
         entry: what the ledger knows.
         current: what the row of the table holds, where it was read.
@@ -38,6 +41,8 @@ class Task:
         new: the target is to be created.
         there: creating it has shown that it is there.
         turns: how often it was tried.
+        perhaps: what an earlier request of this run may have made of it, whose reply got lost.
+        conflicts: columns that both sides have changed.
         result: once it is done.
         remember: what the ledger shall know of it from now on, or None to leave that as it is.
     """
@@ -53,19 +58,25 @@ class Task:
     new: bool = False
     there: bool = False
     turns: int = 0
+    perhaps: Outcome | None = None
+    filled: Collection[str] = ()
+    both: Mapping[str, str] = field(default_factory=dict, repr=False)
+    conflicts: Collection[str] = ()
     result: Result | None = None
     remember: Entry | None = field(default=None, repr=False)
 
     @property
     def address(self) -> str:
         """The target as a text."""
-        return address_text(self.target) if self.target else ""
+        return identity(self.target) if self.target else ""
 
     @property
     def linked(self) -> bool:
-        """Whether the ledger has this target for the row."""
+        """Whether the ledger has this target for the row. One that was erased stays so, however it is addressed now."""
         entry = self.entry
-        return entry is not None and entry.state in _LINKS and (self.target is None or entry.target == self.address)
+        if entry is None or entry.state not in _LINKS:
+            return False
+        return self.target is None or entry.state is State.ERASED or entry.target == self.address
 
     @property
     def settled(self) -> bool:
@@ -78,20 +89,37 @@ class Task:
         return self.linked and self.entry is not None and self.entry.state is State.ERASED
 
     @property
+    def known(self) -> bytes:
+        """Digests of what was last written, as far as nothing has happened to it since."""
+        return self.entry.digests if self.entry and self.settled else b""
+
+    @property
+    def own(self) -> dict[str, Members]:
+        """What it says of a row that is there already."""
+        return {name: members for name, members in self.values.items() if name not in self.filled}
+
+    @property
     def texts(self) -> dict[str, str]:
-        """The values as texts, for digests."""
-        return {name: _encoder.encode(members).decode() for name, members in self.values.items()}
+        """The same as texts, for digests."""
+        return {name: _encoder.encode(members).decode() for name, members in self.own.items()} | dict(self.both)
+
+    def keep_guid(self) -> None:
+        """A row that was written by its GUID goes on to be, though its table has got an alternate key meanwhile."""
+        entry = self.entry
+        by_key = isinstance(self.target, AlternateKey)
+        if by_key and entry and entry.state in {State.SETTLED, State.DELETED} and GUID.fullmatch(entry.target):
+            self.target = Guid(entry.target)
 
     def unwritten(self) -> dict[str, Members]:
         """The values that are not the ones last written."""
-        assert self.entry
-        return {name: self.values[name] for name in changed(self.texts, self.entry.digests)}
+        return {name: self.values[name] for name in changed(self.texts, self.known)}
 
     def done(self, outcome: Outcome, *, written: bool = True, target_id: str = "") -> None:
         """The target is as the row says; ``written`` says whether that is known of its values."""
         if target_id and self.target is None:
             self.target = Guid(target_id)
-        self.result = Result(outcome)
+        outcome = self.perhaps or outcome
+        self.result = Result(outcome, conflicts=len(self.conflicts))
         if (
             outcome is Outcome.UNCHANGED
             and self.settled

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
+from enum import Enum, auto
 
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.writes import (
@@ -17,22 +19,30 @@ from annex_d365.dataverse.writes import (
     Written,
     return_representation,
 )
+from annex_d365.dataverse.writes.outcomes import DUPLICATE_ID, DUPLICATES
 from annex_d365.errors import OutageError, RowError, ServiceError
 from annex_d365.retry import IN_DOUBT
 from target_annex.dry_run import DryRun
 from target_annex.dynamics.tasks import Task
-from target_annex.work import in_parallel
+from target_annex.work import answered
 
 #: So few new rows go one by one, by the integration document's calls.
 FEW = 8
 #: Columns of new rows that the document's calls ask for, by table.
 DOCUMENT_SELECT: Mapping[str, Sequence[str]] = {"contact": ("contactid", "emailaddress1", "createdon")}
 
-#: Duplicate of a primary key, of an alternate key (Dataverse page 7: their status is UNCONFIRMED).
-DUPLICATE_CODES = frozenset({"0x80040237", "0x80060892"})
 _EFFECTS = {Kind.CREATE: Effect.CREATED, Kind.UPDATE: Effect.UPDATED, Kind.DELETE: Effect.DELETED}
 
 Change = tuple[Task, Operation]
+
+
+class _Unsettled(Enum):
+    """Why a new row is sent once more, in another way."""
+
+    #: The reply is lost: its key shows whether it is there.
+    IN_DOUBT = auto()
+    #: In the way of an alternate key may be the row itself.
+    KEY_TAKEN = auto()
 
 
 class Writes:
@@ -63,37 +73,40 @@ class Writes:
         # The document's calls have no headers for these.
         self._plain = not (options.bypass_business_logic or options.suppress_flows or options.caller_object_id)
 
-    def carry_out(self, changes: Sequence[Change]) -> list[tuple[Task, Written | RowError]]:
-        """Carry out operations, one for a row of the table at most; each task with what became of it.
+    def carry_out(self, changes: Sequence[Change]) -> Iterator[tuple[Task, Written | RowError]]:
+        """Carry out operations, one for a row of the table at most.
+
+        Yields:
+            Each task with what became of it. If an error stops the others, those that have an answer come first.
 
         Raises:
             ConnectorError: other than for a row.
         """
-        if not changes:
-            return []
         if self._dry_run:
-            return [(task, self._tell(self._dry_run, task, operation)) for task, operation in changes]
+            yield from ((task, self._tell(self._dry_run, task, operation)) for task, operation in changes)
+            return
         new = [each for each in changes if each[1].kind is Kind.CREATE]
         by_document = new if self._plain and len(new) <= FEW else []
         others = [each for each in changes if each[1].kind is not Kind.CREATE or not by_document]
-        done: list[tuple[Task, Written | RowError]] = []
-        told = in_parallel(self._executor, self._create, [operation for _, operation in by_document])
-        for change, answer in zip(by_document, told, strict=True):
-            if answer is None:
+        doubted: set[int] = set()
+        for change, told in answered(self._executor, lambda each: self._create(each[1]), by_document):
+            if isinstance(told, _Unsettled):
                 others.append(change)
+                if told is _Unsettled.IN_DOUBT:
+                    doubted.add(id(change[0]))
             else:
-                done.append((change[0], answer))
-        if others:
-            answers = self._writer.write([operation for _, operation in others], self._executor)
-            done += zip((task for task, _ in others), answers, strict=True)
-        return done
+                yield change[0], told
+        if not others:
+            return
+        for number, answer in self._writer.written([operation for _, operation in others], self._executor):
+            task, _ = others[number]
+            if id(task) in doubted and isinstance(answer, Written) and answer.effect is Effect.EXISTS:
+                yield task, replace(answer, in_doubt=True)
+            else:
+                yield task, answer
 
-    def _create(self, operation: Operation) -> Written | None:
-        """By the document's call, which tells the row (``Prefer: return=representation``).
-
-        Returns:
-            None if it may or may not be there: sent again in another way, its key shows that.
-        """
+    def _create(self, operation: Operation) -> Written | _Unsettled:
+        """By the document's call, which tells the row (``Prefer: return=representation``)."""
         definition = self._definition
         values = dict(operation.values)
         if isinstance(operation.key, Guid):
@@ -102,12 +115,14 @@ class Writes:
         try:
             row = return_representation(self._dataverse, definition.entity_set, values, select)
         except RowError as error:
-            if error.code not in DUPLICATE_CODES:
+            code = error.code.lower()
+            if code not in DUPLICATES:
                 raise
-            return Written(Effect.EXISTS)
+            mine = code == DUPLICATE_ID and isinstance(operation.key, Guid)
+            return Written(Effect.EXISTS) if mine else _Unsettled.KEY_TAKEN
         except ServiceError as error:
             if error.status in IN_DOUBT or isinstance(error, OutageError):
-                return None
+                return _Unsettled.IN_DOUBT
             raise
         return Written(Effect.CREATED, str(row[definition.primary_id]))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from crm import Crm, member, members
 
 from annex_d365.dataverse.writes import guid_for
+from annex_d365.ledger import Entry, Ledger, State
 
 
 @pytest.fixture
@@ -169,3 +172,78 @@ def test_a_preset_is_for_its_own_table(crm):
     columns = {"id": {}, "name": {}, "email": {}}
     assert crm.load(members({"id": "1", "name": "Acme"}, columns=columns), streams=streams) == {"created": 1}
     assert "Acme" in [row["name"] for row in crm.rows("account")]
+
+
+def test_a_contact_that_the_key_names_gets_all_fields_only_if_it_is_new(crm):
+    """By default, names belong to Dynamics 365; whether the contact is there has to be asked."""
+    there = crm.put(lastname="Old", emailaddress1="old@example.org")
+    new = guid_for("test", "new")
+    rows = [{"contactid": each, **member(number)} for number, each in enumerate((there, new))]
+    columns = {name: {} for name in rows[0]}
+    assert crm.load(members(*rows, columns=columns, key=["contactid"]), field_owners={}) == {"created": 1, "updated": 1}
+    assert crm.organisation.get("contact", there)["lastname"] == "Old"
+    assert crm.organisation.get("contact", there)["cr0dd_loyaltyid"] == "M0"
+    assert crm.organisation.get("contact", new)["lastname"] == "Díaz"
+
+
+def test_a_contact_that_is_gone_is_looked_for_and_not_written(crm):
+    crm.load(members(member(1)))
+    crm.organisation.delete("contact", crm.contact("M1")["contactid"])
+    assert crm.load(members(member(1, lastName="New"))) == {"erased earlier": 1}
+    crm.forget_log()
+    assert crm.load(members(member(1, lastName="New"))) == {"erased earlier": 1}
+    assert crm.writes() == []
+    assert crm.reads() == 3, "by loyalty id, by address, and by the GUID that the ledger has"
+
+
+@pytest.fixture
+def enrolled(crm):
+    """Two contacts with one e-mail address, and what `contacts-to-annex` has noted of them, with the same ledger."""
+
+    def note(*members, state=State.SETTLED):
+        with closing(Ledger(crm.config()["ledger_url"], site="https://annex.example.net 90365", run="r")) as ledger:
+            ledger.book("members", "contacts").save(Entry(*each, state) for each in members)
+
+    contacts = [crm.put(emailaddress1="member.1@example.org", lastname="Old") for _ in range(2)]
+    return contacts, note
+
+
+#: The site, as the other direction has it in its settings.
+SITE = {"site_id": "90365", "base_url": "https://annex.example.net/api/3.0"}
+
+
+def test_of_contacts_with_one_address_the_one_that_was_enrolled_is_taken(crm, enrolled):
+    (first, second), note = enrolled
+    note((second, "M1"), (first, "m1"))
+    assert crm.load(members(member(1)), **SITE) == {"updated": 1}
+    assert crm.organisation.get("contact", second)["cr0dd_loyaltyid"] == "M1"
+    assert crm.organisation.get("contact", first)["cr0dd_loyaltyid"] is None
+    crm.forget_log()
+    assert crm.load(members(member(1)), **SITE) == {"unchanged": 1}
+    assert (crm.reads(), crm.writes()) == (0, [])
+
+
+@pytest.mark.parametrize("why", ["site", "several", "erased", "merged", "deleted", "another", "nobody"])
+def test_a_link_that_tells_nothing_is_left_alone(crm, enrolled, why):
+    (first, second), note = enrolled
+    columns = {"merged": {"merged": True}, "another": {"cr0dd_loyaltyid": "M9"}}.get(why)
+    if columns:
+        crm.organisation.update("contact", second, columns)
+    linked = "00000000-0000-4000-8000-00000000dead" if why == "deleted" else second
+    if why != "nobody":
+        note(
+            (linked, "M1"),
+            *[(first, "M1")] * (why == "several"),
+            state=State.ERASED if why == "erased" else State.SETTLED,
+        )
+    config = SITE if why != "site" else {**SITE, "site_id": "90366"}
+    expected = {"updated": 1} if why == "merged" else {"rejected": 1}
+    assert crm.load(members(member(1)), max_reject_percent=100, **config) == expected
+
+
+def test_a_loyalty_id_outranks_the_link(crm, enrolled):
+    (first, second), note = enrolled
+    crm.organisation.update("contact", first, {"cr0dd_loyaltyid": "M1"})
+    note((second, "M1"))
+    assert crm.load(members(member(1)), **SITE) == {"updated": 1}
+    assert crm.contact("M1")["contactid"] == first

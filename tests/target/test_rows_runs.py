@@ -18,7 +18,7 @@ from support import ROOT, run_cli
 
 from annex_d365.cli import main
 from annex_d365.errors import OutageError, PrivilegeError, SettingError
-from annex_d365.provision import ACTIVITY_COLUMNS, CONTACT_COLUMNS
+from annex_d365.fields import ACTIVITY_COLUMNS, CONTACT_COLUMNS
 from annex_d365.singer import rejects
 from target_annex.target import TargetAnnex, TargetD365
 
@@ -255,7 +255,7 @@ def test_nothing_personal_and_no_secret_is_logged(crm):
 # Killed
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 def test_kill_9_at_any_moment_ends_in_the_same_state(crm, seed):
     count = 400
     rows = activities(*range(count))
@@ -305,6 +305,22 @@ def provision(crm):
     return run
 
 
+def test_provision_refuses_a_prefix_that_no_publisher_has(crm, provision):
+    path = crm.directory / "target.json"
+    path.write_text(json.dumps(crm.config(column_prefix="CR0DD_")))
+    refused = provision("--yes")
+    assert refused.exit_code == 1
+    assert "`column_prefix`" in refused.output
+    assert crm.writes() == []
+
+
+def test_provision_into_a_solution_that_is_not_there_ends_at_once(crm, provision):
+    refused = provision("--solution", "Nope", "--yes")
+    assert refused.exit_code == 1
+    assert "Is there a solution of the unique name `Nope`?" in refused.output
+    assert len(crm.writes()) == 1
+
+
 def test_provision_tells_and_asks_before_it_does_anything(crm, provision):
     told = provision("--solution", "LoyaltySandbox", said="n\n")
     assert told.exit_code == 1
@@ -341,7 +357,8 @@ def test_an_alternate_key_on_the_loyalty_id_makes_no_second_contact(crm, provisi
     assert crm.organisation.get("contact", contact)["cr0dd_loyaltyid"] == "M1"
     crm.put(cr0dd_loyaltyid="m2", lastname="Old")
     assert crm.load(members(member(2))) == {"rejected": 1}
-    assert crm.reasons() == ["another row of the table has the same values in an alternate key"]
+    (reason,) = crm.reasons()
+    assert "another row has the same alternate key" in reason
     assert crm.ledger() == {"M1": "settled"}
 
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from annex_d365.dataverse.writes import AlternateKey, Effect, Guid, Kind, Operation, TableDefinition, Written, guid_for
-from annex_d365.dataverse.writes import batches as batches_module
 from annex_d365.dataverse.writes import bulk as bulk_module
+from annex_d365.dataverse.writes import health as health_module
 from annex_d365.dataverse.writes.batches import Batches
 from annex_d365.dataverse.writes.bulk import Bulk
 from annex_d365.dataverse.writes.calls import Reply, TooMuchError
@@ -66,7 +66,9 @@ class Service:
     def _slept(self, seconds):
         self.sleeps.append(seconds)
 
-    def send(self, method, url, route, body=b"", headers=None, *, check=lambda _: None, divisible=False):
+    def send(
+        self, method, url, route, body=b"", headers=None, *, check=lambda _: None, divisible=False, most_failures=0
+    ):
         if url == "$batch":
             urls = re.findall(r"(?:PATCH|POST|DELETE) https://\S+/v9.2/(\S+) HTTP/1.1", body.decode())
             self.sent.append(("batch", len(urls)))
@@ -107,6 +109,13 @@ def bulk(service, kind=Kind.UPSERT, limit=1000):
     return Bulk(service, CONTACT, kind, batches(service), limit)
 
 
+def send(way, tasks):
+    """What became of the tasks, in their order."""
+    results = {}
+    way.send(dict(enumerate(tasks)), results)
+    return [results[number] for number in range(len(tasks))]
+
+
 def effects(results):
     return [each.effect if isinstance(each, Written) else each.code for each in results]
 
@@ -116,7 +125,7 @@ def test_only_throttled_parts_of_a_batch_are_sent_again_after_their_pause():
         return answer(429, error("0x80072322"), Retry_After="7") if number % 3 == 0 and tries == 1 else answer(204)
 
     service = Service(row)
-    results = batches(service).send(upserts(10))
+    results = send(batches(service), upserts(10))
     assert effects(results) == [Effect.UPSERTED] * 10
     assert service.sent == [("batch", 10), ("batch", 4)]
     assert service.tries == {number: 2 if number % 3 == 0 else 1 for number in range(10)}
@@ -130,16 +139,16 @@ def test_a_part_that_failed_may_have_been_done():
 
     service = Service(row)
     deletions = [Task(Operation(Kind.DELETE, Guid(each))) for each in IDS[:3]]
-    assert effects(batches(service).send(deletions)) == [Effect.MISSING, Effect.DELETED, Effect.MISSING]
+    assert effects(send(batches(service), deletions)) == [Effect.MISSING, Effect.DELETED, Effect.MISSING]
     assert service.sent == [("batch", 3), ("DELETE", 1)]
     assert (service.pauses, len(service.sleeps)) == ([], 1)
 
 
 def test_a_part_that_keeps_failing_ends_the_run(monkeypatch):
-    monkeypatch.setattr(batches_module, "MAX_TRIES", 3)
+    monkeypatch.setattr(health_module, "MAX_TRIES", 3)
     service = Service(lambda number, tries: answer(503 if number < 2 else 204))
     with pytest.raises(OutageError, match="Gave up after 3 tries") as caught:
-        batches(service).send(upserts(5))
+        send(batches(service), upserts(5))
     assert caught.value.status == 503
     assert service.sent == [("batch", 5), ("batch", 2), ("batch", 2)]
 
@@ -149,7 +158,7 @@ def test_a_batch_that_is_too_large_is_halved_and_a_row_that_is_too_large_is_name
         return answer(413) if number == 2 else answer(204)
 
     service = Service(row, whole=lambda rows: answer(413) if rows > 2 else None)
-    results = batches(service).send(upserts(4))
+    results = send(batches(service), upserts(4))
     assert effects(results)[:2] == [Effect.UPSERTED] * 2
     assert isinstance(results[2], RowError)
     assert results[2].status == 413
@@ -158,7 +167,7 @@ def test_a_batch_that_is_too_large_is_halved_and_a_row_that_is_too_large_is_name
 
 def test_a_batch_without_time_is_halved():
     service = Service(whole=lambda rows: TooMuchError(in_doubt=True) if rows > 25 else None)
-    assert effects(batches(service).send(upserts(100))) == [Effect.UPSERTED] * 100
+    assert effects(send(batches(service), upserts(100))) == [Effect.UPSERTED] * 100
     assert [rows for _, rows in service.sent][:3] == [100, 50, 25]
     assert sum(rows for _, rows in service.sent) >= 100
 
@@ -166,7 +175,7 @@ def test_a_batch_without_time_is_halved():
 def test_where_there_are_no_batches_rows_are_sent_alone(caplog):
     service = Service(whole=lambda rows: answer(501, error("0x80040000")))
     way = batches(service, limit=2)
-    assert effects(way.send(upserts(10))) == [Effect.UPSERTED] * 10
+    assert effects(send(way, upserts(10))) == [Effect.UPSERTED] * 10
     assert [each for each in service.sent if each[0] == "batch"] == [("batch", 2)] * 3
     assert caplog.text.count("one by one from now on") == 1
 
@@ -174,12 +183,12 @@ def test_where_there_are_no_batches_rows_are_sent_alone(caplog):
 def test_what_is_about_all_rows_ends_the_run():
     privilege = error("0x80040220", "Principal user is missing prvWriteContact privilege on OTC=2")
     with pytest.raises(PrivilegeError, match="prvWriteContact"):
-        batches(Service(lambda number, tries: answer(403, privilege))).send(upserts(3))
+        send(batches(Service(lambda number, tries: answer(403, privilege))), upserts(3))
     with pytest.raises(PrivilegeError):
-        bulk(Service(call=lambda number, rows: answer(403, privilege))).send(upserts(3))
+        send(bulk(Service(call=lambda number, rows: answer(403, privilege))), upserts(3))
     unknown = error("0x80048d19", "... The property 'nosuch' does not exist on type 'Microsoft.Dynamics.CRM.contact'.")
     with pytest.raises(SettingError, match="no column or navigation property `nosuch`"):
-        bulk(Service(call=lambda number, rows: answer(400, unknown))).send(upserts(3))
+        send(bulk(Service(call=lambda number, rows: answer(400, unknown))), upserts(3))
 
 
 def test_a_bulk_call_is_all_rows_or_none_and_a_batch_names_the_bad_one():
@@ -188,7 +197,7 @@ def test_a_bulk_call_is_all_rows_or_none_and_a_batch_names_the_bad_one():
             if number == 777 else answer(200, {"contactid": IDS[number]})  # fmt: skip
 
     service = Service(row, call=lambda number, rows: answer(400, error("0x80044331")))
-    results = bulk(service).send(upserts(1000))
+    results = send(bulk(service), upserts(1000))
     assert [number for number, each in enumerate(results) if not isinstance(each, Written)] == [777]
     assert str(results[777]) == (
         "Dataverse refused to upsert this row of contacts: a text is too long (400, 0x80044331, column `lastname`)."
@@ -199,7 +208,7 @@ def test_a_bulk_call_is_all_rows_or_none_and_a_batch_names_the_bad_one():
 def test_a_bulk_call_without_time_is_halved_and_grows_again():
     service = Service(call=lambda number, rows: TooMuchError(in_doubt=True) if rows > 300 else answer(204))
     way = bulk(service)
-    assert effects(way.send(upserts(1000))) == [Effect.UPSERTED] * 1000
+    assert effects(send(way, upserts(1000))) == [Effect.UPSERTED] * 1000
     assert [rows for _, rows in service.sent] == [1000, 500, 250, 281, 316, 158, 177, 134]
     assert way.rows == 199
 
@@ -207,14 +216,14 @@ def test_a_bulk_call_without_time_is_halved_and_grows_again():
 def test_a_body_that_is_too_large_is_not_sent(monkeypatch):
     monkeypatch.setattr(bulk_module, "MAX_BODY_BYTES", 60_000)
     service = Service()
-    assert len(bulk(service).send(upserts(1000))) == 1000
+    assert len(send(bulk(service), upserts(1000))) == 1000
     assert 250 <= max(rows for _, rows in service.sent) <= 500
 
 
 def test_a_message_that_the_table_has_not_is_asked_for_once(caplog):
     service = Service(call=lambda number, rows: answer(400, error("0x80100008")))
     way = bulk(service, limit=200)
-    assert effects(way.send(upserts(600))) == [Effect.UPSERTED] * 600
+    assert effects(send(way, upserts(600))) == [Effect.UPSERTED] * 600
     assert service.calls == 1
     assert caplog.text.count("Batches are sent instead from now on") == 1
 
@@ -222,7 +231,7 @@ def test_a_message_that_the_table_has_not_is_asked_for_once(caplog):
 def test_a_message_that_refuses_good_rows_is_given_up():
     service = Service(call=lambda number, rows: answer(400, error("0x80040265")))
     way = bulk(service, limit=100)
-    assert effects(way.send(upserts(1000))) == [Effect.UPSERTED] * 1000
+    assert effects(send(way, upserts(1000))) == [Effect.UPSERTED] * 1000
     assert service.calls == 3
 
 
@@ -230,9 +239,14 @@ def test_a_bulk_call_whose_reply_was_lost_has_created_its_rows():
     service = Service(call=lambda number, rows: answer(412, error("0x80040237")))
     service.in_doubt = True
     told = []
-    alone = SimpleNamespace(send=lambda tasks: told.extend(tasks) or [Written(Effect.CREATED)] * len(tasks))
+
+    def take(tasks, results):
+        told.extend(tasks.values())
+        results.update(dict.fromkeys(tasks, Written(Effect.CREATED)))
+
+    alone = SimpleNamespace(send=take, health=None)
     creates = [Task(Operation(Kind.CREATE, Guid(each))) for each in IDS[:3]]
-    Bulk(service, CONTACT, Kind.CREATE, alone, 1000).send(creates)
+    send(Bulk(service, CONTACT, Kind.CREATE, alone, 1000), creates)
     assert [task.in_doubt for task in told] == [True] * 3
 
 
@@ -251,7 +265,7 @@ BOUND = {"parentcustomerid_account@odata.bind": f"/accounts({IDS[1]})"}
     [
         (Operation(Kind.CREATE, OWN), 204, None, False, Effect.CREATED),
         (Operation(Kind.CREATE, OWN), 412, error("0x80040237"), False, Effect.EXISTS),
-        (Operation(Kind.CREATE, OWN), 409, error("-2147220937"), True, Effect.CREATED),
+        (Operation(Kind.CREATE, OWN), 409, error("-2147220937"), True, Effect.EXISTS),
         (Operation(Kind.UPSERT, OWN), 201, {}, False, Effect.CREATED),
         (Operation(Kind.UPSERT, OWN), 200, {}, False, Effect.UPDATED),
         (Operation(Kind.UPSERT, OWN), 200, {}, True, Effect.UPSERTED),
@@ -271,6 +285,7 @@ def test_what_answers_mean(operation, status, body, in_doubt, effect):
     assert isinstance(written, Written)
     assert written.effect is effect
     assert written.id == ("" if operation.key is CODE else IDS[0])
+    assert written.in_doubt == (in_doubt and effect is Effect.EXISTS)
 
 
 MISSING_ACCOUNT = error("0x80040217", f"Entity 'Account' With Id = {IDS[1]} Does Not Exist")
@@ -321,7 +336,7 @@ def test_in_the_way_of_an_alternate_key_may_be_the_row_itself():
     taken = error("0x80060892")
     assert told(Operation(Kind.CREATE, CODE), 412, taken, find=lambda _: IDS[5]) == Written(Effect.EXISTS, IDS[5])
     mine = told(Operation(Kind.CREATE, OWN), 412, taken, in_doubt=True, find=lambda _: IDS[0])
-    assert mine == Written(Effect.CREATED, IDS[0])
+    assert mine == Written(Effect.EXISTS, IDS[0], in_doubt=True)
 
 
 def test_the_guid_where_the_reply_tells_it():

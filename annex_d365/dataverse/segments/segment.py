@@ -27,6 +27,8 @@ from annex_d365.dataverse.segments.rows import rows_of
 
 CONTACT = "contact"
 _FRACTION = re.compile(r"\.\d+")
+#: With less of the members that the last evaluation found, something is missing.
+LEAST_PART = 0.9
 _DATES = ("evaluated_on", "created_on", "modified_on")
 #: Definitions per request; each may hold a query of some thousand characters.
 DEFINITIONS_PER_REQUEST = 200
@@ -95,6 +97,16 @@ class Segment:
         ASSUMPTION: adding and removing static members moves one of the two, as it does in the sandbox.
         """
         return max(self.evaluated_on or "", self.modified_on or "")
+
+    def lacks(self, found: int) -> bool:
+        """Whether so few members cannot be all of them.
+
+        The size is but loosely true (Dataverse page 8.4): contacts may have been deleted since. The size of a static
+        segment is known to be older than its members where these were changed since.
+        """
+        size = self.member_count or 0
+        is_old = self.kind == STATIC and (self.modified_on or "") > (self.evaluated_on or "")
+        return bool(size and not found) or (found < size * LEAST_PART and not is_old)
 
 
 class Segments:

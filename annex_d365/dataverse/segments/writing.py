@@ -14,6 +14,7 @@ from annex_d365.dataverse.segments.generations import (
     DRAFT,
     DYNAMIC,
     DYNAMICS_ORIGIN,
+    ERROR,
     GOING_LIVE,
     LIVE,
     OUTBOUND,
@@ -117,9 +118,8 @@ class SegmentWriter:
         segments = Segments(dataverse, marketing.generation, marketing.table, origin_column=column)
         kind = OutboundCopies if marketing.generation is OUTBOUND else JourneysCopies
         self._service: CopyService = kind(dataverse, Calls(dataverse, options), column)
-        self._copies = Copies(segments, column, self._service.check)
+        self._copies = Copies(segments, column)
         self._table, self._gate = marketing.table, dataverse.http.gate
-        self._live: dict[str, bool] = {}
 
     @property
     def chunk(self) -> int:
@@ -134,6 +134,7 @@ class SegmentWriter:
         Raises:
             SettingError: the services behind the segments are gone.
         """
+        self._service.check()
         found = self._copies.by_origin(origin) or self._copies.by_id(key)
         return found.segment_id if found else None
 
@@ -159,24 +160,40 @@ class SegmentWriter:
             self._copies.put(segment)
         else:
             there = self._copies.read(segment_id)
-            # Somebody may have emptied the column, so that the copy was not found.
+            # As in :meth:`update`; that is why the copy was not found.
             lost: dict[str, Any] = {"origin": values.origin} if there.origin != values.origin else {}
             self._change(there, {**self._changes(replace(there, **lost), values), **lost})
-        self._live[segment_id] = values.live
         return segment_id
 
-    def update(self, target: str, values: SegmentValues) -> bool:
+    def intact(self, target: str, values: SegmentValues, *, own: bool = False) -> bool:
+        """Whether a copy needs no update, if ``values`` are those of its last one: it is there, and says whose it is.
+
+        A copy that has failed needs one, to go live again; one that somebody has stopped does not. The first call lists
+        all copies.
+        """
+        segment = self._copies.listed(target)
+        if segment is None or own:
+            return segment is not None
+        return segment.origin == values.origin and not (values.live and segment.status in {DRAFT, ERROR})
+
+    def update(self, target: str, values: SegmentValues, *, own: bool = False) -> bool:
         """Let a segment be as ``values`` say; whether anything is, or is still to be done by :meth:`finish`.
+
+        Args:
+            target: its GUID.
+            values: what it shall be.
+            own: it is one of the organisation's own, not a copy.
 
         Raises:
             RowError: the service refuses it, or the copy is of the other kind.
         """
         segment = self._copies.get(target)
-        changes = self._changes(segment, values)
+        # Somebody may have emptied the column: without it the copy would be sent back as a segment of its own.
+        lost: dict[str, Any] = {} if own or segment.origin == values.origin else {"origin": values.origin}
+        changes = {**self._changes(replace(segment, **lost), values), **lost}
         self._change(segment, changes)
-        if segment.origin != values.origin:
+        if own:
             return bool(changes)
-        self._live[target] = values.live
         if values.live:
             return bool(changes) or segment.status not in {LIVE, GOING_LIVE}
         return self._stopped(target) or bool(changes)
@@ -193,7 +210,6 @@ class SegmentWriter:
         elif segment := self._copies.by_id(target):
             self._service.delete(segment)
             self._copies.forget(segment)
-        self._live[target] = False
 
     def members(self, target: str) -> Iterator[str]:
         """Ids of static members; some may come twice. A dynamic segment has none.
@@ -225,14 +241,13 @@ class SegmentWriter:
             self._service.remove(segment, ids)
 
     def finish(self, target: str) -> None:
-        """Let a copy go live that shall be, and is not.
+        """Let a copy go live, if it is not.
 
         Raises:
             RowError: the service refuses that.
         """
-        segment = self._settled(target, STOPPING) if self._live.get(target) else self._copies.read(target)
-        live = self._live.get(target, segment.status not in {STOPPED, STOPPING})
-        if not live or segment.status in {LIVE, GOING_LIVE} or segment.origin == DYNAMICS_ORIGIN:
+        segment = self._settled(target, STOPPING)
+        if segment.status in {LIVE, GOING_LIVE} or segment.origin == DYNAMICS_ORIGIN:
             return
         try:
             self._service.start(segment)

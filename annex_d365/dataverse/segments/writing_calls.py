@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,8 +11,9 @@ import requests
 from annex_d365.dataverse.segments.generations import Generation
 from annex_d365.dataverse.writes.calls import Calls, encode_json
 from annex_d365.dataverse.writes.definition import TableDefinition
+from annex_d365.dataverse.writes.finder import Finder
 from annex_d365.dataverse.writes.operations import Effect, Guid, Kind, Operation, Written
-from annex_d365.dataverse.writes.tasks import Singles, Task
+from annex_d365.dataverse.writes.tasks import Result, Singles, Task
 from annex_d365.errors import RowError, ServiceError, SettingError
 
 #: Refusals that are about one segment, or one list of members.
@@ -37,8 +38,8 @@ class Rows:
     """
 
     def __init__(self, calls: Calls, logical_name: str, entity_set: str, key: str) -> None:
-        # Rows are named by GUID, so that none has to be found.
-        self._singles = Singles(calls, TableDefinition(logical_name, entity_set, key), lambda _: "")
+        definition = TableDefinition(logical_name, entity_set, key)
+        self._singles = Singles(calls, definition, Finder(calls, definition).of)
 
     def create(self, row_id: str, values: Mapping[str, Any]) -> bool:
         """Create a row; False if there is one with this GUID, which stays as it is.
@@ -46,7 +47,8 @@ class Rows:
         Raises:
             RowError: the service refuses it.
         """
-        return self._send(Kind.CREATE, row_id, values) is Effect.CREATED
+        written = self._send(Kind.CREATE, row_id, values)
+        return written.effect is Effect.CREATED or written.in_doubt
 
     def update(self, row_id: str, values: Mapping[str, Any]) -> None:
         """Change a row.
@@ -55,7 +57,7 @@ class Rows:
             SegmentGoneError: there is no such row.
             RowError: the service refuses it.
         """
-        if self._send(Kind.UPDATE, row_id, values) is Effect.MISSING:
+        if self._send(Kind.UPDATE, row_id, values).effect is Effect.MISSING:
             raise SegmentGoneError
 
     def delete(self, row_id: str) -> None:
@@ -66,11 +68,13 @@ class Rows:
         """
         self._send(Kind.DELETE, row_id, {})
 
-    def _send(self, kind: Kind, row_id: str, values: Mapping[str, Any]) -> Effect:
-        (result,) = self._singles.send([Task(Operation(kind, Guid(row_id), values))])
+    def _send(self, kind: Kind, row_id: str, values: Mapping[str, Any]) -> Written:
+        results: dict[Hashable, Result] = {}
+        self._singles.send({row_id: Task(Operation(kind, Guid(row_id), values))}, results)
+        result = results[row_id]
         if not isinstance(result, Written):
             raise result
-        return result.effect
+        return result
 
 
 class Actions:

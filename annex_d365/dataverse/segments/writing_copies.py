@@ -6,7 +6,6 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
 
 from annex_d365.dataverse.query import text
 from annex_d365.dataverse.segments.generations import ANNEX_CLOUD_ORIGIN, DELETED, EXPIRED
@@ -27,11 +26,10 @@ class Copies:
     Args:
         segments: reads.
         origin_column: column with the origin.
-        check: called before the list is read.
     """
 
-    def __init__(self, segments: Segments, origin_column: str, check: Callable[[], None]) -> None:
-        self._segments, self._origin_column, self._check = segments, origin_column, check
+    def __init__(self, segments: Segments, origin_column: str) -> None:
+        self._segments, self._origin_column = segments, origin_column
         self._lock = threading.Lock()
         self._listed = False
         self._known: dict[str, Segment] = {}
@@ -43,6 +41,12 @@ class Copies:
         self._list()
         segment_id = self._ids.get(origin)
         return self._known[segment_id] if segment_id else None
+
+    def listed(self, segment_id: str) -> Segment | None:
+        """The segment with this GUID, from the list if it is a copy; None too for one that nothing brings back."""
+        self._list()
+        segment = self.by_id(segment_id)
+        return None if segment is None or segment.status in _DEAD else segment
 
     def by_id(self, segment_id: str) -> Segment | None:
         """The segment with this GUID, a copy or not; None too if it is no GUID."""
@@ -56,10 +60,10 @@ class Copies:
         """The segment with this GUID, as it was when it was read last.
 
         Raises:
-            SegmentGoneError: there is none.
+            SegmentGoneError: there is none, or nothing brings it back.
         """
         segment = self.by_id(segment_id)
-        if segment is None:
+        if segment is None or segment.status in _DEAD:
             raise SegmentGoneError
         return segment
 
@@ -67,7 +71,7 @@ class Copies:
         """The segment with this GUID, as it is.
 
         Raises:
-            SegmentGoneError: there is none.
+            SegmentGoneError: as :meth:`get`.
         """
         self._known.pop(segment_id, None)
         return self.get(segment_id)
@@ -94,7 +98,6 @@ class Copies:
         with self._lock:
             if self._listed:
                 return
-            self._check()
             condition = f"startswith({self._origin_column},{text(ANNEX_CLOUD_ORIGIN)})"
             found: dict[str, list[Segment]] = {}
             for segment in self._segments.read(condition):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from annex_d365.dataverse.client import Dataverse
+from annex_d365.dataverse.client import Dataverse, Row
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.segments.generations import (
     DEFINITION_GROUPS,
@@ -70,10 +70,9 @@ class JourneysCopies:
         groups = [] if dynamic else [entry(segment_id, 1)]
         rule = {DEFINITION_QUERY: segment.query} if dynamic else {DEFINITION_GROUPS: encode(groups)}
         definition = str(segment.definition)
-        new = self._definitions.create(definition, {**rule, **_DRAFT_DEFINITION})
-        if dynamic and not new:
-            self._definitions.update(definition, rule)
-        if groups and new:
+        if not self._definitions.create(definition, {**rule, **_DRAFT_DEFINITION}):
+            self._refit(segment, groups)
+        elif groups:
             self._groups[segment_id] = self._made(segment, groups, new=True)
         return self._rows.create(
             segment_id,
@@ -132,16 +131,32 @@ class JourneysCopies:
     def _send(self, action: str, segment: Segment, group: str, ids: Sequence[str]) -> None:
         self._actions.send(action, {"SegmentId": segment.segment_id, "GroupId": group, "EntityIds": list(ids)})
 
+    def _refit(self, segment: Segment, groups: Sequence[Entry]) -> None:
+        """Let a definition that is there be the one of this segment; that before may have been of the other kind."""
+        row = self._definition(segment)
+        there, query = decode(row.get(DEFINITION_GROUPS)), segment.query
+        if groups:  # a static one keeps its groups, in which may be members
+            query = None
+            there = there or list(groups)
+        column = encode(there) if groups else None
+        wanted = {DEFINITION_QUERY: query, DEFINITION_GROUPS: column}
+        changes = {name: value for name, value in wanted.items() if (row.get(name) or None) != value}
+        if changes:
+            self._definitions.update(_definition_of(segment), changes)
+
+    def _definition(self, segment: Segment) -> Row:
+        query = Query(DEFINITIONS, (DEFINITION_QUERY, DEFINITION_GROUPS))
+        row = next(rows_of(self._dataverse, query, DEFINITION_ID, [_definition_of(segment)]), None)
+        if row is None:
+            raise SegmentGoneError
+        return row
+
     def _of(self, segment: Segment) -> Groups:
         """The segment's groups; read once."""
         with self._lock:
             if segment.segment_id not in self._groups:
-                definition = _definition_of(segment)
-                query = Query(DEFINITIONS, (DEFINITION_GROUPS,))
-                row = next(rows_of(self._dataverse, query, DEFINITION_ID, [definition]), None)
-                if row is None:
-                    raise SegmentGoneError
-                self._groups[segment.segment_id] = self._made(segment, decode(row.get(DEFINITION_GROUPS)))
+                groups = decode(self._definition(segment).get(DEFINITION_GROUPS))
+                self._groups[segment.segment_id] = self._made(segment, groups)
             return self._groups[segment.segment_id]
 
     def _made(self, segment: Segment, groups: Sequence[Entry], *, new: bool = False) -> Groups:

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from annex_d365.dataverse.query import text
 from annex_d365.dataverse.writes.operations import AlternateKey, Guid, Key
 
 #: Signs in a key's value with which its address does not work, however they are escaped (Dataverse page 4); and ``#``,
-#: which ends an address in a body, where nothing is escaped.
-_UNFIT = frozenset("/<>*%&:\\?+#")
+#: which ends an address in a body, where nothing is escaped. Nor do signs that nobody sees, line ends among them.
+_UNFIT = frozenset("/<>*%&:\\?+#") | frozenset(map(chr, [*range(32), 127]))
 
 
 def literal(value: Any) -> str:
@@ -61,6 +63,20 @@ def addressable(key: Key) -> bool:
 def condition(key: AlternateKey) -> str:
     """The key as a filter."""
     return " and ".join(f"{name} eq {literal(value)}" for name, value in key.values.items())
+
+
+def identity(key: Key) -> str:
+    """What is the same for two keys of the same row: the service compares texts without case (Dataverse page 2.2)."""
+    if isinstance(key, Guid):
+        return key.value.lower()
+    return msgspec.json.encode(sorted((name, _comparable(value)) for name, value in key.values.items())).decode()
+
+
+def _comparable(value: Any) -> str:
+    """The same for a key's value and for that value in a row."""
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return f"{Decimal(value).normalize():f}"
+    return (value if isinstance(value, str) else literal(value)).casefold()
 
 
 #: As in queries: addresses stay short, and readable in logs.

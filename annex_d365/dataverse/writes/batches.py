@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import requests
 
@@ -16,7 +16,7 @@ from annex_d365.dataverse.writes.forms import form
 from annex_d365.dataverse.writes.sizes import Size
 from annex_d365.dataverse.writes.tasks import Result, Singles, Task
 from annex_d365.errors import OutageError, ServiceError
-from annex_d365.retry import IN_DOUBT, MAX_TRIES, NOT_STARTED, PATIENCE_SECONDS, pause, retry_after
+from annex_d365.retry import IN_DOUBT, NOT_STARTED, PATIENCE_SECONDS, pause, retry_after
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ BATCH_ROWS = 100
 #: After so many batches in a row that were refused as a whole no more are tried.
 MAX_REFUSALS = 3
 
-_Numbered = tuple[int, Task]
+_Named = tuple[Hashable, Task]
 
 
 class Batches:
@@ -40,46 +40,66 @@ class Batches:
 
     def __init__(self, calls: Calls, definition: TableDefinition, singles: Singles, limit: int) -> None:
         self._calls, self._definition, self._singles = calls, definition, singles
+        #: What rows tell of the service.
+        self.health = singles.health
         self._size = Size(min(limit, BATCH_ROWS))
         self._refusals = 0
 
-    def send(self, tasks: Sequence[Task]) -> list[Result]:
+    def send(self, tasks: Mapping[Hashable, Task], results: dict[Hashable, Result]) -> None:
         """As in :class:`~annex_d365.dataverse.writes.tasks.Way`."""
-        results: dict[int, Result] = {}
-        waiting = deque(enumerate(tasks))
+        waiting = deque(tasks.items())
         while waiting:
             together = [waiting.popleft() for _ in range(min(len(waiting), self._size.rows))]
             if len(together) == 1 or self._refusals >= MAX_REFUSALS:
-                results.update(self._alone(together))
+                self._singles.send(dict(together), results)
             else:
                 waiting.extendleft(reversed(self._together(together, results)))
-        return [results[number] for number in range(len(tasks))]
 
-    def _together(self, tasks: Sequence[_Numbered], results: dict[int, Result]) -> list[_Numbered]:
+    def _together(self, tasks: Sequence[_Named], results: dict[Hashable, Result]) -> list[_Named]:
         """Send one batch; returns what is to be sent once more."""
         try:
             reply = self._post([task for _, task in tasks])
         except TooMuchError as failure:
             self._size.failed(len(tasks))
-            return [(number, task.doubted(in_doubt=failure.in_doubt)) for number, task in tasks]
+            return [(name, task.doubted(in_doubt=failure.in_doubt)) for name, task in tasks]
         if not reply.ok:
             return self._refused(tasks, results, reply)
         self._refusals = 0
-        again: list[_Numbered] = []
-        failures: list[Reply] = []
-        for (number, task), part in zip(tasks, reply.content, strict=True):
+        failed: list[tuple[Hashable, Task, Reply]] = []
+        since = time.monotonic()
+        for (name, task), part in zip(tasks, reply.content, strict=True):
             answer = Reply(
                 part, reply.in_doubt, f"the {task.operation.kind.value} of a row of {self._definition.entity_set}"
             )
             if part.status_code in NOT_STARTED | IN_DOUBT:
-                failures.append(answer)
-                again.append((number, _failed(task, answer)))
+                doubt = answer.in_doubt or part.status_code not in NOT_STARTED
+                failed.append((name, task.failed(1, since, in_doubt=doubt), answer))
             else:
-                results[number] = self._singles.judge(task, answer)
-        if failures:
-            self._pause(failures, max(task.failures for _, task in again))
-        else:
+                results[name] = self._singles.judge(task, answer)
+        if not failed:
             self._size.worked(len(tasks))
+        return self._again(failed, results)
+
+    def _again(self, failed: Sequence[tuple[Hashable, Task, Reply]], results: dict[Hashable, Result]) -> list[_Named]:
+        """Of the tasks that failed, those that are to be sent once more, after a pause."""
+        again = []
+        for name, task, answer in failed:
+            if time.monotonic() - task.failing_since > PATIENCE_SECONDS:
+                raise OutageError(f"{answer.error} Gave up after {task.failures} tries.", status=answer.status)
+            throttled = answer.status in NOT_STARTED
+            error = (
+                None
+                if throttled
+                else self.health.judge(
+                    task.operation, answer, failures=task.failures, since=task.failing_since, rows=len(failed)
+                )
+            )
+            if error:
+                results[name] = error
+            else:
+                again.append((name, task))
+        if again:
+            self._pause([answer for _, _, answer in failed], max(task.failures for _, task in again))
         return again
 
     def _post(self, tasks: Sequence[Task]) -> Reply:
@@ -101,23 +121,19 @@ class Batches:
             headers["Content-Length"] = str(len(made.body))
         return Part(made.method, f"{self._calls.root}{made.url}", headers, made.body)
 
-    def _refused(self, tasks: Sequence[_Numbered], results: dict[int, Result], reply: Reply) -> list[_Numbered]:
+    def _refused(self, tasks: Sequence[_Named], results: dict[Hashable, Result], reply: Reply) -> list[_Named]:
         """The service takes no such batch: fewer rows may do, or each alone."""
         error = reply.error
         if reply.status == TOO_LARGE:
             self._size.failed(len(tasks))
-            return [(number, task.doubted(in_doubt=reply.in_doubt)) for number, task in tasks]
+            return [(name, task.doubted(in_doubt=reply.in_doubt)) for name, task in tasks]
         if not isinstance(error, ServiceError):
             raise error
         self._refusals += 1
         if self._refusals == MAX_REFUSALS:
             logger.warning("%s Rows are sent one by one from now on.", error)
-        results.update(self._alone(tasks, in_doubt=reply.in_doubt))
+        self._singles.send({name: task.doubted(in_doubt=reply.in_doubt) for name, task in tasks}, results)
         return []
-
-    def _alone(self, tasks: Sequence[_Numbered], *, in_doubt: bool = False) -> Iterator[tuple[int, Result]]:
-        for number, task in tasks:
-            yield number, self._singles.send([task.doubted(in_doubt=in_doubt)])[0]
 
     def _pause(self, failures: Sequence[Reply], tries: int) -> None:
         throttled = [each for each in failures if each.status in NOT_STARTED]
@@ -131,19 +147,3 @@ class Batches:
             self._calls.gate.pause(wait)
         else:
             self._calls.gate.sleep(wait)
-
-
-def _failed(task: Task, answer: Reply) -> Task:
-    """The task after an answer that it was not done, or may not have been.
-
-    Raises:
-        OutageError: that has been so for too long.
-    """
-    now = time.monotonic()
-    since = task.failing_since or now
-    failures = task.failures + 1
-    throttled = answer.status in NOT_STARTED
-    if now - since > PATIENCE_SECONDS or (failures >= MAX_TRIES and not throttled):
-        raise OutageError(f"{answer.error} Gave up after {failures} tries.", status=answer.status)
-    in_doubt = task.in_doubt or answer.in_doubt or not throttled
-    return Task(task.operation, in_doubt, failures, since)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Mapping
+from itertools import islice
 
 import msgspec
 import requests
@@ -43,6 +44,7 @@ class Bulk:
 
     def __init__(self, calls: Calls, definition: TableDefinition, kind: Kind, batches: Batches, limit: int) -> None:
         self._calls, self._definition, self._kind, self._batches = calls, definition, kind, batches
+        self._health = batches.health
         self._size = Size(limit)
         # Below it a batch needs no more requests than calls, and tells more.
         self._least = min(limit, BATCH_ROWS)
@@ -54,49 +56,55 @@ class Bulk:
         """Rows of a call, now; those of a batch where calls are none of its strengths."""
         return max(self._size.rows, self._least) if self._supported else self._least
 
-    def send(self, tasks: Sequence[Task]) -> list[Result]:
+    def send(self, tasks: Mapping[Hashable, Task], results: dict[Hashable, Result]) -> None:
         """As in :class:`~annex_d365.dataverse.writes.tasks.Way`."""
-        rest, results = list(tasks), list[Result]()
+        rest = dict(tasks)
         while rest:
-            together = rest[: self.rows]
+            together = {name: rest[name] for name in islice(rest, self.rows)}
             if not self._supported or self._size.rows < self._least or len(together) == 1:
-                told = self._batches.send(together)
-                if clean(told):
+                if self._by_batches(together, results):
                     self._size.worked(len(together))
             else:
                 try:
-                    told = self._together(together)
+                    self._together(together, results)
                 except TooMuchError as failure:
                     self._size.failed(len(together))
-                    rest[: len(together)] = [task.doubted(in_doubt=failure.in_doubt) for task in together]
+                    rest |= {name: task.doubted(in_doubt=failure.in_doubt) for name, task in together.items()}
                     continue
-            results += told
-            del rest[: len(together)]
-        return results
+            for name in together:
+                del rest[name]
 
-    def _together(self, tasks: Sequence[Task]) -> list[Result]:
-        reply = self._post(tasks)
+    def _by_batches(self, tasks: Mapping[Hashable, Task], results: dict[Hashable, Result]) -> bool:
+        self._batches.send(tasks, results)
+        return clean(results[name] for name in tasks)
+
+    def _together(self, tasks: Mapping[Hashable, Task], results: dict[Hashable, Result]) -> None:
+        reply = self._post(tasks.values())
         if reply.ok:
             self._size.worked(len(tasks))
+            self._needless = 0
+            self._health.worked()
             ids = reply.content or [""] * len(tasks)
-            return [self._written(task, row_id) for task, row_id in zip(tasks, ids, strict=True)]
+            results.update(
+                (name, self._written(task, row_id)) for (name, task), row_id in zip(tasks.items(), ids, strict=True)
+            )
+            return
         if reply.status == TOO_LARGE:
             raise TooMuchError(in_doubt=reply.in_doubt)
         supported = not self._lacks(reply)
         error = reply.error
         if supported and not isinstance(error, ServiceError):
             raise error
-        told = self._batches.send([task.doubted(in_doubt=reply.in_doubt) for task in tasks])
-        if supported and not clean(told):
+        doubted = {name: task.doubted(in_doubt=reply.in_doubt) for name, task in tasks.items()}
+        if not self._by_batches(doubted, results) and supported:
             self._size.failed(len(tasks))
             self._needless = 0
         else:
             self._needless += 1
             if not supported or self._needless == MAX_REFUSALS:
                 self._give_up(error)
-        return told
 
-    def _post(self, tasks: Sequence[Task]) -> Reply:
+    def _post(self, tasks: Collection[Task]) -> Reply:
         targets = [target(task.operation, self._definition) for task in tasks]
         body = b'{"Targets":[' + b",".join(targets) + b"]}"
         if len(body) > MAX_BODY_BYTES:

@@ -17,6 +17,8 @@ from annex_d365.dataverse.writes.operations import WriteOptions
 from annex_d365.errors import ConnectorError
 from annex_d365.retry import IN_DOUBT
 
+#: A request that is divisible is sent so often while the service fails on it: a part of it may be to blame.
+DIVISIBLE_TRIES = 3
 #: A request that failed after so many seconds was too much for the service, not struck by chance.
 SLOW_SECONDS = 60.0
 #: The service's database had no time for so much (Dataverse page 5.3), or two calls stood in each other's way.
@@ -93,8 +95,9 @@ class _RefusalError(ConnectorError):
 class _Tries:
     """Signs the tries of one request, and sees what became of them."""
 
-    def __init__(self, sign_in: SignIn, route: str, *, divisible: bool) -> None:
+    def __init__(self, sign_in: SignIn, route: str, *, divisible: bool, most_failures: int) -> None:
         self._sign_in, self._route, self._divisible = sign_in, route, divisible
+        self._failures_left = DIVISIBLE_TRIES if divisible else most_failures
         self._unanswered = False
         self._sent = 0.0
         self.in_doubt = False
@@ -115,7 +118,12 @@ class _Tries:
         self._unanswered = False
         if response.status_code in IN_DOUBT:
             self._lost(sql=details(response)[0].lower() in _SQL_FAILURES)
-        return _RefusalError(response, self._route)
+        refusal = _RefusalError(response, self._route)
+        if response.status_code == requests.codes.internal_server_error:
+            self._failures_left -= 1
+            if not self._failures_left:
+                raise refusal
+        return refusal
 
     def _lost(self, *, sql: bool = False) -> None:
         self.in_doubt = True
@@ -150,6 +158,7 @@ class Calls:
         check: Callable[[requests.Response], Any] = lambda _: None,
         divisible: bool = False,
         repeatable: bool = True,
+        most_failures: int = 0,
     ) -> Reply:
         """Send one request until it is answered.
 
@@ -160,14 +169,16 @@ class Calls:
             body: request body.
             headers: others than those of all requests.
             check: reads an answer; raises ``ValueError`` for one that cannot be read.
-            divisible: whether it is better to send less than the same again, if the service had no time.
+            divisible: whether it is better to send less than the same again, if the service had no time or keeps
+                failing.
             repeatable: whether a second time changes nothing.
+            most_failures: after so many failures (500) the last one is the answer; 0 for an error instead.
 
         Raises:
             TooMuchError: it is divisible, and the service had no time.
             OutageError: the service could not be reached, or kept failing.
         """
-        tries = _Tries(self._dataverse.sign_in, route, divisible=divisible)
+        tries = _Tries(self._dataverse.sign_in, route, divisible=divisible, most_failures=most_failures)
 
         def read(response: requests.Response) -> Reply:
             return Reply(response, tries.in_doubt, route, check(response))

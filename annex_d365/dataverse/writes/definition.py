@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from annex_d365.dataverse.writes.operations import Kind
+
+_READ = re.compile(r"_(\w+)_value")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,11 @@ class TableDefinition:
 
     def column(self, name: str) -> ColumnDefinition | None:
         """The column of that name; a lookup also by ``_<name>_value``, as it is read."""
-        return self.columns.get(name) or self.columns.get(name.removeprefix("_").removesuffix("_value"))
+        if name in self.columns:
+            return self.columns[name]
+        read = _READ.fullmatch(name)
+        column = self.columns.get(read[1]) if read else None
+        return column if column and column.lookups else None
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those that are no column."""

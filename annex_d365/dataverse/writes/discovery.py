@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from annex_d365.dataverse.answers import unreadable
 from annex_d365.dataverse.client import Dataverse, Row
 from annex_d365.dataverse.query import Query, text
 from annex_d365.dataverse.writes.definition import AlternateKeyDefinition, ColumnDefinition, Lookup, TableDefinition
-from annex_d365.errors import SettingError
+from annex_d365.errors import PrivilegeError, SettingError
+
+logger = logging.getLogger(__name__)
 
 #: Types with choices, and the metadata types that tell them: option sets come by cast only.
 _CHOICE_CASTS = {
@@ -165,7 +169,18 @@ def _messages(dataverse: Dataverse, table: str) -> frozenset[str]:
         filter=f"primaryobjecttypecode eq {text(table)} and ({names})",
         expand="sdkmessageid($select=name)",
     )
-    return frozenset(each["sdkmessageid"]["name"] for each in _rows(dataverse, query.url))
+    try:
+        rows = _rows(dataverse, query.url)
+    except PrivilegeError as error:
+        logger.warning("Which bulk messages table %s has cannot be read; batches are sent instead. %s", table, error)
+        return frozenset()
+    return frozenset(_name(each["sdkmessageid"]) for each in rows)
+
+
+def _name(message: Any) -> str:
+    if not isinstance(message, dict) or not isinstance(message.get("name"), str):
+        raise unreadable()
+    return str(message["name"])
 
 
 def _type_name(attribute: Row) -> str:

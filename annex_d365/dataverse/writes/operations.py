@@ -102,13 +102,16 @@ class Written:
     Attributes:
         effect: what.
         id: its GUID, in lower case, where it is known; else "".
+        in_doubt: whether an earlier sending of the same request, whose reply got lost, may have created the row that
+            is there already, with these values.
     """
 
     effect: Effect
     id: str = ""
+    in_doubt: bool = False
 
 
-Way = Literal["auto", "multiple", "batch", "single"]
+Way = Literal["auto", "bulk", "batch", "single"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class WriteOptions:
             comma separated; needs the privilege prvBypassCustomBusinessLogic (Dataverse page 2.1).
         suppress_flows: whether flows of Power Automate are not started.
         caller_object_id: Entra object id of the user in whose name rows are written.
-        way: "auto" takes the fastest way that a table has; "multiple" tries the bulk messages even where metadata does
+        way: "auto" takes the fastest way that a table has; "bulk" tries the bulk messages even where metadata does
             not name them; "batch" and "single" keep to that.
         max_batch: most rows of one request.
     """

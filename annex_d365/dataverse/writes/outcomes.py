@@ -11,7 +11,7 @@ from annex_d365.dataverse.errors import details
 from annex_d365.dataverse.writes.calls import Reply
 from annex_d365.dataverse.writes.definition import TableDefinition
 from annex_d365.dataverse.writes.operations import Effect, Guid, Kind, Operation, Written
-from annex_d365.errors import ConnectorError, RowError, ServiceError
+from annex_d365.errors import ConnectorError, RepeatedError, RowError, ServiceError
 
 _CREATED, _OK, _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _FAILED_CONDITION, _TOO_LARGE = 201, 200, 400, 404, 409, 412, 413
 #: Statuses that can be about one row; the rest is about all of them.
@@ -19,8 +19,10 @@ _OF_A_ROW = frozenset({_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _FAILED_CONDITION, _
 #: Refusals of the address, not of the row.
 _OF_THE_TABLE = frozenset({"0x80060888"})
 #: The status is UNCONFIRMED (page 7), so that the code alone counts.
-_DUPLICATE_ID, _DUPLICATE_KEY = "0x80040237", "0x80060892"
-_DUPLICATES = frozenset({_DUPLICATE_ID, _DUPLICATE_KEY})
+DUPLICATE_ID, DUPLICATE_KEY = "0x80040237", "0x80060892"
+#: The row has another version than the one that was read.
+CHANGED_MEANWHILE = "0x80060882"
+DUPLICATES = frozenset({DUPLICATE_ID, DUPLICATE_KEY})
 
 _REASONS = {
     "0x80044331": "a text is too long",
@@ -32,10 +34,10 @@ _REASONS = {
     "0x80048d19": "a value is of another type than the column",
     "0x80040265": "a rule of the organisation forbids it",
     "0x80040333": "a duplicate detection rule forbids it",
-    "0x80060882": "someone else has changed the row",
+    CHANGED_MEANWHILE: "someone else has changed the row",
     "0x80060883": "the row has no such version",
-    _DUPLICATE_ID: "there is a row with this GUID",
-    _DUPLICATE_KEY: "another row has the same alternate key",
+    DUPLICATE_ID: "there is a row with this GUID",
+    DUPLICATE_KEY: "another row has the same alternate key",
     "0x80040217": "a row that it refers to is not there",
     "0x80060891": "a row that it refers to is not there",
 }
@@ -75,14 +77,16 @@ def outcome(
         if message and not _about_a_reference(operation, message, definition):
             gone = operation.kind is Kind.DELETE and reply.in_doubt
             return Written(Effect.DELETED if gone else Effect.MISSING, _own_id(operation))
-    elif operation.kind is Kind.CREATE and code.lower() in _DUPLICATES:
+    elif operation.kind is Kind.CREATE and code.lower() in DUPLICATES:
         # The GUID was taken; in the way of an alternate key may be another row.
-        own_id = _own_id(operation) if code.lower() == _DUPLICATE_ID else ""
+        own_id = _own_id(operation) if code.lower() == DUPLICATE_ID else ""
         if found := own_id or find(operation):
-            return Written(Effect.CREATED if reply.in_doubt else Effect.EXISTS, found)
+            return Written(Effect.EXISTS, found, in_doubt=reply.in_doubt)
     error = refusal(operation, reply, definition)
     if not isinstance(error, RowError):
         raise error
+    if reply.in_doubt and code.lower() == CHANGED_MEANWHILE:
+        return RepeatedError(str(error), status=error.status, code=error.code, request_id=error.request_id)
     return error
 
 

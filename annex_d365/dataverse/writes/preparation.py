@@ -7,7 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from annex_d365.dataverse.writes.addresses import addressable, predicate
+from annex_d365.dataverse.query import portions
+from annex_d365.dataverse.writes.addresses import addressable, condition, predicate
 from annex_d365.dataverse.writes.definition import TableDefinition
 from annex_d365.dataverse.writes.finder import Finder
 from annex_d365.dataverse.writes.forms import key_members
@@ -41,21 +42,27 @@ def reachable(
     Some signs in keys do not work in addresses (Dataverse page 4); such a row is looked up by a query.
     """
     ready: dict[Hashable, Operation | None] = dict(operations)
-    unfit = {
-        identity: operation
+    unfit = [
+        (identity, operation, operation.key)
         for identity, operation in operations.items()
         # A new row is not addressed.
-        if operation.kind is not Kind.CREATE and operation.key and not addressable(operation.key)
-    }
-    found = executor.map(finder.find, [operation.key for operation in unfit.values() if operation.key])
-    for (identity, operation), row_id in zip(unfit.items(), found, strict=True):
-        ready[identity] = _by_guid(operation, row_id, definition)
+        if operation.kind is not Kind.CREATE
+        and isinstance(operation.key, AlternateKey)
+        and not addressable(operation.key)
+    ]
+    alike: dict[tuple[str, ...], list[AlternateKey]] = {}
+    for _, _, key in unfit:
+        alike.setdefault(tuple(key.values), []).append(key)
+    together = [portion for keys in alike.values() for portion in portions(keys, condition)]
+    found: dict[Hashable, str] = {}
+    for keys, row_ids in zip(together, executor.map(finder.find_together, together), strict=True):
+        found.update((_identity(key), row_id) for key, row_id in zip(keys, row_ids, strict=True))
+    for identity, operation, key in unfit:
+        ready[identity] = _by_guid(operation, key, found[_identity(key)], definition)
     return ready
 
 
-def _by_guid(operation: Operation, row_id: str, definition: TableDefinition) -> Operation | None:
-    key = operation.key
-    assert isinstance(key, AlternateKey)
+def _by_guid(operation: Operation, key: AlternateKey, row_id: str, definition: TableDefinition) -> Operation | None:
     if operation.kind is not Kind.UPSERT:
         return replace(operation, key=Guid(row_id)) if row_id else None
     values = {**operation.values, **key_members(key)}

@@ -67,9 +67,11 @@ def apply(dataverse: Dataverse, steps: Sequence[Step]) -> None:
         ServiceError: the service refused a step, or a reply is lost: plan anew to see what is left.
     """
     calls = Calls(dataverse, WriteOptions())
+    made = False
     for step in steps:
         if step.url:
-            _make(calls, step)
+            _make(calls, step, settling=made)
+            made = True
     for table in dict.fromkeys(step.key_of for step in steps if step.key_of):
         _wait_for_keys(dataverse, table)
 
@@ -121,14 +123,15 @@ def _steps(table: TableSpec, found: Row | None) -> Iterator[Step]:
             yield Step(f"Wait for {name}.", key_of=table.logical_name)
 
 
-def _make(calls: Calls, step: Step) -> None:
+def _make(calls: Calls, step: Step, *, settling: bool) -> None:
+    """Make one definition. While others of this run are ``settling``, what is not found may come."""
     headers = {"Consistency": "Strong"}
     if step.solution:
         headers["MSCRM.SolutionUniqueName"] = step.solution
     started = time.monotonic()
     while not (reply := _post(calls, step, headers)).ok:
-        settling = reply.status == requests.codes.not_found and time.monotonic() - started < SETTLING_SECONDS
-        if not settling:
+        waits = settling and reply.status == requests.codes.not_found
+        if not waits or time.monotonic() - started > SETTLING_SECONDS:
             raise _refused(step, reply)
         calls.gate.sleep(_PAUSE_SECONDS)
 
@@ -142,8 +145,11 @@ def _refused(step: Step, reply: Reply) -> Exception:
     error = reply.error
     if not isinstance(error, ServiceError):
         return error
+    hint = "Its name must have the prefix of the solution's publisher."
+    if reply.status == requests.codes.not_found and step.solution:
+        hint = f"Is there a solution of the unique name `{step.solution}`?"
     return ServiceError(
-        f"{step.sentence} {error} Its name must have the prefix of the solution's publisher.",
+        f"{step.sentence} {error} {hint}",
         status=error.status,
         code=error.code,
         request_id=error.request_id,

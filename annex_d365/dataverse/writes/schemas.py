@@ -55,9 +55,10 @@ TYPES: Mapping[str, Type] = {
         f"IntegerType BigIntType {_NUMBERS}",
         lambda _: {"Format": "None", "MinValue": -(2**31), "MaxValue": 2**31 - 1},
     ),
+    # One of whole numbers takes most of them; the row of another one is rejected.
     "Decimal": _type(
         "Decimal",
-        _NUMBERS,
+        f"IntegerType BigIntType {_NUMBERS}",
         lambda column: {"MinValue": -_LARGEST, "MaxValue": _LARGEST, "Precision": column.precision},
     ),
     "Double": _type(

@@ -24,6 +24,10 @@ TooLong = Literal["reject", "cut"]
 MAX_CHOICES = 150
 _FIRST_DAY = date(1753, 1, 1)
 _FRACTION = re.compile(r"\.\d+")
+_OFFSET = re.compile(r"([T ].*[+-]\d\d):?(\d\d)?\Z")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+#: Numbers of so many digits are binary fractions, of which the last digits mean nothing.
+_BINARY_DIGITS = 16
 _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
 #: Where metadata tells no limits.
 _INTEGER_BITS = {"IntegerType": 32, "BigIntType": 64}
@@ -84,16 +88,17 @@ def reference(definition: TableDefinition, column: str, target: Reference | None
 
 
 def alternate_key(definition: TableDefinition, values: Mapping[str, Any]) -> AlternateKey:
-    """The key with these values of a record, as the table has them.
+    """The key with these values of a record, as the table has them; texts without blanks around them.
 
     Raises:
         ValueError: a value is missing, or is none that the column can have; says why, without it.
     """
     converted: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, given in values.items():
         column = definition.column(name)
         if column is None:
             raise ValueError(f"`{name}` is no column of {definition.logical_name}")
+        value = given.strip() if isinstance(given, str) else given
         if value is None or value == "":
             raise ValueError(f"`{column.name}` is a part of the key and has no value")
         if column.lookups:
@@ -152,7 +157,9 @@ def _number(target: _Target, value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         raise _refuse(target, "takes a number")
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else str(value))
+        written = value.strip() if isinstance(value, str) else str(value)
+        # Python takes more for numbers than people do: 1_000, say.
+        number = Decimal(written if not isinstance(value, str) or _NUMBER.fullmatch(written) else "")
     except InvalidOperation:
         raise _refuse(target, "takes a number") from None
     if not number.is_finite() or abs(number.adjusted()) > _MAX_DIGITS:
@@ -182,10 +189,14 @@ def _decimal(target: _Target, value: Any) -> Decimal:
     if column.precision is None:
         return number
     rounded = _rounded(number, column.precision)
-    # The last digits of a binary fraction mean nothing.
-    if rounded != number and target.too_long == "reject" and not isinstance(value, float):
+    if rounded != number and target.too_long == "reject" and not _is_binary(value):
         raise _refuse(target, f"takes at most {column.precision} digits behind the point")
     return number if rounded == number else rounded
+
+
+def _is_binary(value: Any) -> bool:
+    """Whether a number has been a binary fraction, also one that was read exactly from JSON."""
+    return isinstance(value, float) or (isinstance(value, Decimal) and len(value.as_tuple().digits) >= _BINARY_DIGITS)
 
 
 def _rounded(number: Decimal, digits: int) -> Decimal:
@@ -209,6 +220,8 @@ def _double(target: _Target, value: Any) -> float:
 def _boolean(target: _Target, value: Any) -> bool:
     if isinstance(value, bool):
         return value
+    if isinstance(value, (int, float, Decimal)) and value in {0, 1}:
+        value = int(value)
     word = str(value).strip().casefold() if isinstance(value, (str, int)) else ""
     if word in target.column.labels:
         return bool(target.column.labels[word])
@@ -266,8 +279,9 @@ def _datetime(target: _Target, value: Any) -> datetime:
         return datetime(value.year, value.month, value.day, tzinfo=timezone.utc)
     if not isinstance(value, str):
         raise _refuse(target, "takes a date")
-    # Python 3.10 reads neither Z nor other than three or six digits of a second.
+    # Python 3.10 reads neither Z, nor +0000, nor other than three or six digits of a second.
     written = _FRACTION.sub(lambda digits: digits[0][:7].ljust(7, "0"), value.strip())
+    written = _OFFSET.sub(lambda offset: f"{offset[1]}:{offset[2] or '00'}", written)
     try:
         return datetime.fromisoformat(written[:-1] + "+00:00" if written[-1:] in {"Z", "z"} else written)
     except ValueError:

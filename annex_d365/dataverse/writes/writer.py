@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 
 from annex_d365.dataverse.client import Dataverse
@@ -15,7 +15,6 @@ from annex_d365.dataverse.writes.finder import Finder
 from annex_d365.dataverse.writes.operations import Effect, Kind, Operation, WriteOptions, Written
 from annex_d365.dataverse.writes.preparation import deduplicated, reachable
 from annex_d365.dataverse.writes.tasks import Result, Singles, Task, Way
-from annex_d365.errors import RowError
 
 #: Rows of a task of single requests: enough to be worth a thread's while.
 SINGLE_ROWS = 10
@@ -38,7 +37,7 @@ class TableWriter:
         self._gate = dataverse.http.gate
         calls = Calls(dataverse, options)
         self._finder = Finder(calls, definition)
-        singles = Singles(calls, definition, self._find)
+        singles = Singles(calls, definition, self._finder.of)
         batches = Batches(calls, definition, singles, options.max_batch)
         self._plain: Way = batches
         self._rows = min(BATCH_ROWS, options.max_batch)
@@ -47,17 +46,26 @@ class TableWriter:
         self._bulk = {
             kind: Bulk(calls, definition, kind, batches, options.max_batch)
             for kind, message in MESSAGES.items()
-            if options.way == "multiple" or (options.way == "auto" and message in definition.messages)
+            if options.way == "bulk" or (options.way == "auto" and message in definition.messages)
         }
 
-    def write(self, operations: Sequence[Operation], executor: Executor) -> list[Written | RowError]:
-        """Carry out all operations; what became of each, in their order.
+    def write(self, operations: Sequence[Operation], executor: Executor) -> list[Result]:
+        """As :meth:`written`; what became of each, in their order."""
+        told = dict(self.written(operations, executor))
+        return [told[number] for number in range(len(operations))]
+
+    def written(self, operations: Sequence[Operation], executor: Executor) -> Iterator[tuple[int, Result]]:
+        """Carry out all operations.
 
         Two operations for the same row are one: see :func:`~annex_d365.dataverse.writes.preparation.deduplicated`.
 
         Args:
             operations: what to do, in any order: they are not carried out one after the other.
             executor: runs requests; this must not be called from one of its own threads.
+
+        Yields:
+            Number of an operation, and what became of it. If an error stops the others, those that have an answer come
+            first; then it is raised.
 
         Raises:
             ConnectorError: other than for a row; some operations may have been carried out. All may be repeated.
@@ -68,16 +76,16 @@ class TableWriter:
             identity: Written(Effect.MISSING) for identity, operation in ready.items() if operation is None
         }
         found = {identity: operation for identity, operation in ready.items() if operation}
-        futures: dict[Future[list[Result]], Sequence[Hashable]] = {}
-        for way, identities in self._shares(found):
-            tasks = [Task(found[identity]) for identity in identities]
-            futures[executor.submit(way.send, tasks)] = identities
-        _finish(futures)
-        for future, identities in futures.items():
-            results.update(zip(identities, future.result(), strict=True))
-        return [results[identity] for identity in keys]
+        futures = [
+            executor.submit(way.send, {identity: Task(found[identity]) for identity in identities}, results)
+            for way, identities in self._shares(found)
+        ]
+        failure = _finish(futures)
+        yield from ((number, results[identity]) for number, identity in enumerate(keys) if identity in results)
+        if failure:
+            raise failure
 
-    def _shares(self, operations: dict[Hashable, Operation]) -> Iterator[tuple[Way, Sequence[Hashable]]]:
+    def _shares(self, operations: Mapping[Hashable, Operation]) -> Iterator[tuple[Way, Sequence[Hashable]]]:
         """Operations as they are sent together, and how."""
         for kind in Kind:
             # A bulk message has no place for versions.
@@ -98,16 +106,11 @@ class TableWriter:
         even = math.ceil(count / self._gate.allowed)
         return max(1, min(most, max(even, self._rows)))
 
-    def _find(self, operation: Operation) -> str:
-        return self._finder.find(operation.key) if operation.key else ""
 
-
-def _finish(futures: Collection[Future[list[Result]]]) -> None:
-    """Wait for all. After a failure what has not begun does not, and what has is waited for."""
+def _finish(futures: Collection[Future[None]]) -> BaseException | None:
+    """Wait for all. After a failure, which is returned, what has not begun does not, and what has is waited for."""
     wait(futures, return_when=FIRST_EXCEPTION)
     for future in futures:
         future.cancel()
     wait(futures)
-    for future in futures:
-        if not future.cancelled() and (error := future.exception()):
-            raise error
+    return next((error for future in futures if not future.cancelled() and (error := future.exception())), None)
