@@ -27,10 +27,10 @@ from annex_d365.annexcloud.enumeration import (
     fingerprint,
     regrouped,
 )
+from annex_d365.annexcloud.ways import enumeration_of
 from annex_d365.errors import RowError
 from annex_d365.singer.pace import Pace
 from tap_annex.passage import Passage
-from tap_annex.ways import enumeration_of
 
 if TYPE_CHECKING:
     from tap_annex.tap import TapAnnex

@@ -11,16 +11,21 @@ from singer_sdk import Stream
 from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
+from singer_sdk.singerlib import Metadata, MetadataMapping
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from annex_d365.annexcloud.ahead import Crew
 from annex_d365.annexcloud.columns import Column, ColumnReader, Record
 from annex_d365.annexcloud.segments import Part, Segment, Segments
 from annex_d365.singer.pace import Pace
+from annex_d365.singer.rows import DELETED_AT
 
 if TYPE_CHECKING:
     from tap_annex.tap import TapAnnex
 
+#: So many ids are kept in the state, at a few characters each.
+MAX_KNOWN = 5000
+_KNOWN, _OVERFULL = "known", "overfull"
 _EMAIL = ColumnReader([Column("email")])
 
 
@@ -65,7 +70,10 @@ class SegmentReader(SegmentStream):
 
 
 class SegmentsStream(SegmentReader):
-    """Segments."""
+    """Segments, and those that are not listed any more.
+
+    State: ``known``, the ids that were sent; ``overfull`` instead, once there were more than :data:`MAX_KNOWN`.
+    """
 
     name = "segments"
     primary_keys = ("segment_id",)
@@ -88,12 +96,48 @@ class SegmentsStream(SegmentReader):
         th.Property("evaluated_on", th.DateTimeType, description="As in tap-d365; null, for Annex Cloud does not say"),
         th.Property("created_on", th.DateTimeType),
         th.Property("modified_on", th.DateTimeType),
+        th.Property(DELETED_AT, th.DateTimeType, description="When it was seen that the segment is gone"),
     ).to_dict()
+
+    @property
+    def metadata(self) -> MetadataMapping:
+        """As in the SDK; without the time of deletion, a deletion would look like a segment that lost its values."""
+        metadata = super().metadata
+        metadata["properties", DELETED_AT].inclusion = Metadata.InclusionType.AUTOMATIC
+        return metadata
 
     def records(self, segments: Segments) -> Iterable[Record]:
         """As in :class:`SegmentStream`."""
-        for segment in segments.all():
+        found = segments.all()
+        known = self._known()
+        # Were they only known at the end, a run that is killed would leave segments that nobody deletes.
+        self._keep({*known, *(each.segment_id for each in found)})
+        if self.stream_state.get(_OVERFULL):
+            self.logger.warning("More than %d segments: it is not seen that one was deleted.", MAX_KNOWN)
+        for segment in found:
             yield {name: getattr(segment, name, None) for name in self.schema["properties"]}
+        gone = known.difference(each.segment_id for each in found)
+        if gone and not found:
+            # The API has no way to delete a segment (Annex page 10.6), but answers that there are none, if it has none.
+            self.logger.warning(
+                "Annex Cloud lists no segments any more, after %d: none is taken for deleted.", len(gone)
+            )
+            return
+        for each in sorted(gone):
+            yield {"segment_id": each, DELETED_AT: self.run_start}
+        self._keep({each.segment_id for each in found})
+
+    def _known(self) -> set[str]:
+        kept = self.stream_state.get(_KNOWN)
+        return {each for each in kept if isinstance(each, str)} if isinstance(kept, list) else set()
+
+    def _keep(self, ids: set[str]) -> None:
+        # Once there were too many, those that were not kept stay unknown.
+        if self.stream_state.get(_OVERFULL) or len(ids) > MAX_KNOWN:
+            self.stream_state.pop(_KNOWN, None)
+            self.stream_state[_OVERFULL] = True
+        else:
+            self.stream_state[_KNOWN] = sorted(ids)
 
 
 class SegmentMembersStream(SegmentReader):

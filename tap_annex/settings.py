@@ -6,7 +6,7 @@ from singer_sdk import typing as th
 
 from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.annexcloud.connect import DEFAULT_PARALLEL
-from tap_annex.ways import BY_SEGMENTS, WAYS
+from annex_d365.annexcloud.ways import BY_SEGMENTS, WAYS
 
 #: As for the target.
 MAX_PARALLEL_REQUESTS = 52

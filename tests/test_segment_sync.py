@@ -402,6 +402,23 @@ def test_a_segment_that_is_removed_at_its_owner(job):
     assert job.is_retired(LISTED)
 
 
+def test_who_becomes_known_later_joins(job):
+    """Though the segment has not changed since."""
+    job.move(range(CONTACTS), ())
+    job.round()
+    before = job.copied()
+    if isinstance(job, IntoAnnexCloud):
+        job.site.put_members([{"id": "NOMEMBER", "email": "nomember@example.net"}])
+    else:
+        job.organisation.create("contact", {"lastname": "New", "cr0dd_loyaltyid": "NOCONTACT"})
+    job.round()
+    assert len(job.copied()[job.key(LISTED)]) == len(before[job.key(LISTED)]) + 1
+    assert job.copied() == job.owned()
+    job.sandbox.control.log.clear()
+    job.round()
+    assert writes(job.sandbox) == []
+
+
 def test_too_many_who_leave(job, monkeypatch, tmp_path):
     common = job.common()
     job.move(common[:10], ())

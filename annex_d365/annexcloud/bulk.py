@@ -13,8 +13,8 @@ import requests
 from annex_d365.annexcloud.bulk_results import verdicts
 from annex_d365.annexcloud.bulk_words import Verdict
 from annex_d365.annexcloud.client import AnnexCloud, path_segment
-from annex_d365.annexcloud.errors import NO_DATA, RepeatedError, refusal
-from annex_d365.errors import OutageError, RowError
+from annex_d365.annexcloud.errors import NO_DATA, refusal
+from annex_d365.errors import OutageError, RepeatedError, RowError
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,12 @@ class Bulk:
             raise ValueError(f"more than {BULK_LIMIT} items for one bulk call")
         if len({item.id for item in items}) < len(items):
             raise ValueError("two items for the same member in one bulk call")
-        together = [item for item in items if not _unfit(item)]
+        unfit = [_unfit(item) for item in items]
+        together = [item for item, alone in zip(items, unfit, strict=True) if not alone]
         results = iter(self._together(together, in_doubt=False))
-        return [_alone(item, in_doubt=False) if _unfit(item) else next(results) for item in items]
+        return [
+            _alone(item, in_doubt=False) if alone else next(results) for item, alone in zip(items, unfit, strict=True)
+        ]
 
     def _together(self, items: Sequence[Item], *, in_doubt: bool) -> list[RowError | None]:
         """``in_doubt``: whether the items may have been carried out already."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from annex_d365.annexcloud.bulk_words import ID_NAMES, Verdict, complains, folded, harmless, judge, telling
 
@@ -32,9 +32,10 @@ class _Container:
     sections: frozenset[str]
 
 
-@dataclass(frozen=True)
-class _Item:
+class _Item(NamedTuple):
     fields: Mapping[str, Any]
+    #: The same with those of what is wrapped in it; a name may come twice.
+    said: Sequence[tuple[str, Any]]
     container: _Container
 
 
@@ -64,8 +65,21 @@ def verdicts(answer: Any, ids: Sequence[str], sent: Collection[str] = ()) -> lis
     # Whom it speaks against is not known.
     complaint = parts.complain or not all(harmless(container.sections) for container in others)
     known = {folded(name) for name in sent}
-    told = [judge(_fields(each.fields), each.container.sections, known) if each else None for each in found]
+    judged: dict[Any, Verdict | None] = {}
+    told = [_judged(each, known, judged) if each else None for each in found]
     return [None if complaint and verdict and verdict.done else verdict for verdict in told]
+
+
+def _judged(item: _Item, known: Collection[str], judged: dict[Any, Verdict | None]) -> Verdict | None:
+    """As :func:`judge`; most items of an answer say the same of different members."""
+    said = tuple((name, type(value), value) for name, value in item.said if name not in ID_NAMES or _nested(value))
+    key = said, item.container.sections
+    try:
+        if key not in judged:
+            judged[key] = judge(item.said, item.container.sections, known)
+    except TypeError:  # a list or an object cannot be looked up
+        return judge(item.said, item.container.sections, known)
+    return judged[key]
 
 
 def items(answer: Any, ids: Sequence[str]) -> list[Mapping[str, Any] | None]:
@@ -89,8 +103,8 @@ def _found(containers: Sequence[_Container], ids: Sequence[str]) -> tuple[list[_
     in_order = True
     for container in containers:
         for key, fields in container.entries:
-            item = _Item(fields, container)
-            named = _own_ids(item)
+            item = _Item(fields, tuple(_fields(fields)), container)
+            named = {str(value) for name, value in item.said if name in ID_NAMES and value not in (None, "")}
             owners = {index[each] for each in named if each in index}
             if len(owners) == 1:
                 owner = owners.pop()
@@ -167,12 +181,13 @@ def _unwrapped(item: Mapping[str, Any]) -> dict[str, Any]:
 def _fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The fields of an item and of what is wrapped in it; a name may come twice."""
     for name, value in item.items():
-        wrapped = folded(name) in _WRAPPERS and isinstance(value, Mapping)
+        called = folded(name)
+        wrapped = called in _WRAPPERS and isinstance(value, Mapping)
         if wrapped:
             yield from _fields(value)
-        if not wrapped or folded(name) == "error":  # that there is one says something, too
-            yield folded(name), value
+        if not wrapped or called == "error":  # that there is one says something, too
+            yield called, value
 
 
-def _own_ids(item: _Item) -> set[str]:
-    return {str(value) for name, value in _fields(item.fields) if name in ID_NAMES and value not in (None, "")}
+def _nested(value: Any) -> bool:
+    return isinstance(value, (list, Mapping))

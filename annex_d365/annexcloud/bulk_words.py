@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from annex_d365.annexcloud.errors import status_of
@@ -151,6 +152,7 @@ def _praises(value: Any) -> bool:
     return words <= _PRAISE and not words.isdisjoint(_DONE_WORDS)
 
 
+@lru_cache(maxsize=1024)
 def folded(name: str) -> str:
     """A name as all names are compared here."""
     return name.replace("_", "").casefold()

@@ -15,10 +15,10 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from annex_d365 import http
-from annex_d365.annexcloud.errors import InDoubtError, RefusedError, RepeatedError, error_code, explain
+from annex_d365.annexcloud.errors import InDoubtError, RefusedError, error_code, explain
 from annex_d365.annexcloud.judge import Judge, accepted
 from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, identifier_payload
-from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+from annex_d365.errors import OutageError, RepeatedError, RowError, ServiceError, SettingError
 from annex_d365.retry import IN_DOUBT, NOT_STARTED
 
 DEFAULT_BASE_URL = "https://s15.socialannex.net/api/3.0"
@@ -232,7 +232,8 @@ def path_segment(identifier: str) -> str:
         RowError: for what no client can put into a path: clients and servers take ``.`` and ``..`` for directions, and
             control characters or very long addresses for attacks.
     """
-    if identifier in {"", ".", ".."} or any(unicodedata.category(sign) in _NO_TEXT for sign in identifier):
+    strange = not identifier.isprintable() and any(unicodedata.category(sign) in _NO_TEXT for sign in identifier)
+    if identifier in {"", ".", ".."} or strange:
         raise RowError("This id cannot be part of an address.")
     if len(identifier) > MAX_ID_LENGTH:
         raise RowError(f"This id is longer than {MAX_ID_LENGTH} characters.")

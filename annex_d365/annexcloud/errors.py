@@ -32,10 +32,6 @@ _MEANING_OF_STATUS = {
 _STATUS_OF_CODE = {UNKNOWN_ROUTE: 404, NOT_AUTHORISED: 401, "AC1004": 400, NO_DATA: 404, EXISTS: 409}
 
 
-class RepeatedError(RowError):
-    """A request was refused after it had been sent before, with a reply that got lost: that may be why."""
-
-
 class RefusedError(SettingError):
     """A request was refused as if a setting were wrong. What it is, :class:`~annex_d365.annexcloud.judge.Judge` tells.
 

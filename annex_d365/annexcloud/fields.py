@@ -37,6 +37,9 @@ MAX_DIGITS = 40
 #: No UTF-8 can hold it.
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
+#: Signs that only make a phone number readable.
+_READABLE = re.compile(r"[^0-9A-Za-z+]")
+
 _TRUE = frozenset({"yes", "true", "1", "y"})
 _FALSE = frozenset({"no", "false", "0", "n"})
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.DOTALL)
@@ -64,12 +67,12 @@ def plain(value: Any) -> str:
     """
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str):
         if not value.isascii() and _HALF_CHARACTER.search(value):
             raise ValueError("holds half of a surrogate pair")
         return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, (int, float, decimal.Decimal)):
         return _digits(value)
     raise ValueError("is no text, number, date or yes/no")
@@ -79,6 +82,8 @@ def _digits(value: decimal.Decimal | float) -> str:
     too_long = ValueError(f"is a number of more than {MAX_DIGITS} digits")
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:  # Python does not write out all of them
         raise too_long
+    if isinstance(value, int):
+        return str(value)
     number = decimal.Decimal(str(value))
     _, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
@@ -115,7 +120,14 @@ def same(name: str, wanted: str, current: Any) -> bool:
             return decimal.Decimal(wanted) == decimal.Decimal(str(current))
     except (ValueError, decimal.InvalidOperation):
         return False
-    return shown.casefold() == wanted.casefold() if name == "email" else shown == wanted
+    if name == "email":
+        return shown.casefold() == wanted.casefold()
+    return bare_phone(shown) == bare_phone(wanted) if name == "phone" else shown == wanted
+
+
+def bare_phone(text: str) -> str:
+    """A phone number without blanks, brackets and the like: services keep them in forms of their own."""
+    return _READABLE.sub("", text)
 
 
 def _date(text: str) -> str:

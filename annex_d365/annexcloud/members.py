@@ -10,10 +10,10 @@ from typing import Any
 
 from annex_d365.annexcloud.bulk import Bulk, Item
 from annex_d365.annexcloud.client import AnnexCloud
-from annex_d365.annexcloud.errors import RepeatedError, not_found, not_understood
+from annex_d365.annexcloud.errors import not_found, not_understood
 from annex_d365.annexcloud.fields import moment
 from annex_d365.annexcloud.merges import Merges
-from annex_d365.errors import RowError
+from annex_d365.errors import RepeatedError, RowError
 
 CONFLICT = 409
 

@@ -134,6 +134,23 @@ class SegmentWriting:
         """
         self._change(segment_id, definition, members, self._dialect.remove)
 
+    def takes_add_word(self, segment_id: str, definition: Definition) -> bool:
+        """Whether the service takes the word for adding members; also if it cannot be told.
+
+        It is sent without members, and then left out: nothing changes by either, for updates are merged (Annex page
+        10.2).
+        """
+        body = {**self._mandatory(definition), "id": segment_id}
+        try:
+            self._service.patch("segment", segment_id, {**body, "memberUpdate": self._dialect.add})
+        except RowError:
+            try:
+                self._service.patch("segment", segment_id, body)
+            except RowError:
+                return True
+            return False
+        return True
+
     def members(self, segment_id: str) -> list[str] | None:
         """The ids that are listed one by one in a segment's conditions (Annex page 10.3); None if that is not told.
 

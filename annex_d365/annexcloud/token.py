@@ -18,6 +18,7 @@ from jwt import PyJWS
 from jwt.algorithms import HMACAlgorithm
 from requests.auth import AuthBase
 
+from annex_d365.errors import SettingError
 from annex_d365.retry import IN_DOUBT
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,15 @@ _jws.register_algorithm("HS256", _GivenSecret(HMACAlgorithm.SHA256))
 
 @dataclass(frozen=True)
 class Credentials:
-    """What Annex Cloud handed out for one site."""
+    """What Annex Cloud handed out for one site. Raises ``SettingError`` for an empty secret."""
 
     site_id: str
     site_name: str
     secret_key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.secret_key:
+            raise SettingError("secret_key", "is empty.")
 
 
 def identifier_payload(identifier: str) -> bytes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from annex_d365.annexcloud.errors import InDoubtError, not_found
 from annex_d365.annexcloud.members import CONFLICT
@@ -15,16 +13,16 @@ from annex_d365.annexcloud.segment_writing import MEMBERS_PER_CALL, Definition, 
 from annex_d365.annexcloud.segments import Segment
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, State
-from target_annex.segments.rows import MemberRow
-from target_annex.segments.side import CopyGoneError, MembersLostError, SegmentSpec, UnknownMembersError
-
-logger = logging.getLogger(__name__)
+from target_annex.segments.definitions import Definitions, names
+from target_annex.segments.proofs import Proofs
+from target_annex.segments.rows import ACTIVE, MemberRow
+from target_annex.segments.side import CopyGoneError, SegmentSpec, UnknownMembersError
+from target_annex.work import attempt
 
 #: A creation whose reply got lost, and that the list does not show, is tried again.
 MAX_TRIES = 3
-#: Signs of a segment's id that tell its copy from another segment of the same name.
-_TOLD_APART_BY = 8
-_ACTIVE = "active"
+#: Members who were unknown are asked for one by one (Annex page 5.2).
+_LOOKUPS = 500
 
 
 class LinkedMembers:
@@ -51,20 +49,21 @@ class AnnexSegments:
         writing: to the site.
         listed: reads the list of the site's segments.
         validity_days: of a segment whose owner knows no last day; Annex Cloud wants one (Annex page 10.1).
+        existing: asks which of some members there are.
     """
 
-    chunk = MEMBERS_PER_CALL
+    chunk, lookups = MEMBERS_PER_CALL, _LOOKUPS
 
-    def __init__(self, writing: SegmentWriting, listed: Callable[[], Sequence[Segment]], validity_days: int) -> None:
-        self._writing, self._listed, self._validity = writing, listed, dt.timedelta(days=validity_days)
+    def __init__(
+        self,
+        writing: SegmentWriting,
+        listed: Callable[[], Sequence[Segment]],
+        validity_days: int,
+        existing: Callable[[Sequence[str]], Collection[str]],
+    ) -> None:
+        self._writing, self._listed, self._existing = writing, listed, existing
+        self._definitions, self._proofs = Definitions(validity_days), Proofs(writing)
         self._lock = threading.Lock()
-        self._added: dict[str, set[str]] = {}
-        self._adds_proved = self._removals_proved = False
-        self._members_told = True
-
-    @cached_property
-    def _today(self) -> dt.date:
-        return dt.datetime.now(dt.timezone.utc).date()
 
     @cached_property
     def _copies(self) -> dict[str, Segment]:
@@ -83,42 +82,49 @@ class AnnexSegments:
 
     def create(self, spec: SegmentSpec) -> str:
         """See :meth:`SegmentSide.create`. A name that is taken is told apart by the segment's id."""
-        definition = self._definition(spec, None)
-        for _ in range(MAX_TRIES):
+        definition, waiting = self._definitions.wanted(spec, None), [*names(spec)][1:]
+        tries = MAX_TRIES
+        while True:
             try:
                 target = self._writing.create(definition)
             except InDoubtError as error:
-                problem: InDoubtError | RowError = error
+                tries -= 1
+                problem: InDoubtError | RowError | None = None if tries else error
             except RowError as error:
                 # It may be we who created it, in an earlier run that was killed before it knew.
                 if error.status != CONFLICT:
                     raise
-                problem = error
+                problem = None if waiting else error
+                definition = replace(definition, name=waiting.pop(0)) if waiting else definition
             else:
                 self._note(target, definition)
                 return target
             self._list_anew()
             if found := self.find(spec):
                 return found
-            if isinstance(problem, RowError):
-                if definition.name == _told_apart(spec):
-                    raise problem
-                definition = replace(definition, name=_told_apart(spec))
-        raise problem
+            if problem:
+                raise problem
+
+    def intact(self, target: str, spec: SegmentSpec) -> bool:
+        """See :meth:`SegmentSide.intact`."""
+        with self._lock:
+            copy = self._copies.get(target)
+        if copy is None:
+            return False
+        is_now, wanted = self._definitions.of(copy), self._definitions.wanted(spec, copy)
+        return (wanted.external_id, wanted.last) == (is_now.external_id, is_now.last)
 
     def update(self, target: str, spec: SegmentSpec) -> bool:
         """See :meth:`SegmentSide.update`."""
         copy = self._copy(target)
-        definition = self._definition(spec, copy)
-        if definition == self._definition_of(copy) and copy.status is not None:
+        definition = self._definitions.wanted(spec, copy)
+        if definition == self._definitions.of(copy) and copy.status is not None:
             return False
-        try:
-            self._writing.update(target, definition)
-        except RowError as error:
-            if error.status != CONFLICT or definition.name == _told_apart(spec):
-                raise self._gone(target, error) or error from None
-            definition = replace(definition, name=_told_apart(spec))
-            self._writing.update(target, definition)
+        waiting = [each for each in names(spec) if each != definition.name]
+        while problem := attempt(partial(self._writing.update, target), definition):
+            if problem.status != CONFLICT or not waiting:
+                raise self._gone(target, problem) or problem
+            definition = replace(definition, name=waiting.pop(0))
         self._note(target, definition)
         return True
 
@@ -126,9 +132,9 @@ class AnnexSegments:
         """See :meth:`SegmentSide.retire`: there is no deletion, the copy becomes inactive (Annex page 10.6)."""
         with self._lock:
             copy = self._copies.get(target)
-        if copy is None or copy.status not in {None, _ACTIVE}:
+        if copy is None or copy.status not in {None, ACTIVE}:
             return
-        definition = replace(self._definition_of(copy), active=False)
+        definition = replace(self._definitions.of(copy), active=False)
         try:
             self._writing.update(target, definition)
         except RowError as error:
@@ -144,75 +150,61 @@ class AnnexSegments:
         except RowError as error:
             raise self._gone(target, error) or error from None
         if found is None:
-            self._not_told(target)
+            self._proofs.not_told(target)
         return iter(found or ())
 
     def known(self, members: Sequence[str]) -> dict[str, str]:
         """See :meth:`SegmentSide.known`: the service tells only when they are added."""
         return {each: each for each in members}
 
-    def add(self, target: str, keys: Sequence[str]) -> None:
+    def appeared(self, members: Sequence[str]) -> dict[str, str]:
+        """See :meth:`SegmentSide.appeared`."""
+        return {each: each for each in self._existing(members)}
+
+    def add(self, target: str, keys: Sequence[str], present: Collection[str] = ()) -> None:
         """See :meth:`SegmentSide.add`."""
-        definition = self._definition_of(self._copy(target))
+        definition = self._prolonged(target)
         try:
             unknown = self._writing.add(target, definition, keys) & set(keys)
         except RowError as error:
-            raise self._gone(target, error) or error from None
-        self._prove_adding(target, set(keys) - unknown)
+            gone = self._gone(target, error)
+            if not gone:
+                self._proofs.refused(target, definition, error)
+            raise gone or error from None
+        self._note_days(target, definition)
+        self._proofs.added(target, definition, set(keys) - unknown, present)
         if unknown:
             raise UnknownMembersError(unknown)
 
     def remove(self, target: str, keys: Sequence[str]) -> None:
         """See :meth:`SegmentSide.remove`."""
-        definition = self._definition_of(self._copy(target))
+        definition = self._prolonged(target)
         try:
             self._writing.remove(target, definition, keys)
         except RowError as error:
             raise self._gone(target, error) or error from None
-        with self._lock:
-            self._added.get(target, set()).difference_update(keys)
-            proved, self._removals_proved = self._removals_proved, True
-        if not proved and not set(keys).difference(self._writing.members(target) or ()):
-            raise MembersLostError(
-                f"Setting `segment_member_update`: Annex Cloud did not remove members from segment {target}; "
-                "name its own word for it as `remove`."
-            )
+        self._note_days(target, definition)
+        self._proofs.removed(target, keys)
 
     def finish(self, target: str) -> None:
         """See :meth:`SegmentSide.finish`: changes are live at once."""
 
-    def _prove_adding(self, target: str, keys: set[str]) -> None:
-        """Once, after two calls for one segment: are the first one's members still there?
-
-        The default of ``memberUpdate``, and its values, are not documented (Annex page 10.2).
-        """
+    def ending(self) -> list[str]:
+        """See :meth:`SegmentSide.ending`: copies in use whose last day is near, or over."""
         with self._lock:
-            first = self._added.get(target)
-            if self._adds_proved or not keys:
-                return
-            if not first:
-                self._added[target] = keys
-                return
-            self._adds_proved = True
-            self._added.clear()
-        listed = self._writing.members(target)
-        if listed is None:
-            self._not_told(target)
-        elif first.isdisjoint(listed):
-            raise MembersLostError(
-                f"Setting `segment_member_update`: Annex Cloud replaces the members of segment {target} instead of "
-                "adding to them; name its own word for adding as `add`."
-            )
+            used = [each for each in self._copies.values() if each.status == ACTIVE and each.external_id]
+        definitions = {each.segment_id: self._definitions.of(each) for each in used}
+        return [key for key, each in definitions.items() if self._definitions.prolonged(each) != each]
 
-    def _not_told(self, target: str) -> None:
-        with self._lock:
-            first, self._members_told = self._members_told, False
-        if first:
-            logger.warning(
-                "Annex Cloud does not tell the members of segment %s: whether they add up is not sure, and without the "
-                "ledger they are not known.",
-                target,
-            )
+    def prolong(self, target: str) -> None:
+        """See :meth:`SegmentSide.prolong`."""
+        definition = self._prolonged(target)
+        self._writing.update(target, definition)
+        self._note(target, definition)
+
+    def _prolonged(self, target: str) -> Definition:
+        """What a copy is, but valid for a while: calls about members say the days, too."""
+        return self._definitions.prolonged(self._definitions.of(self._copy(target)))
 
     def _copy(self, target: str) -> Segment:
         with self._lock:
@@ -231,7 +223,7 @@ class AnnexSegments:
         copy = Segment(
             segment_id=target,
             name=definition.name,
-            status=_ACTIVE if definition.active else "inactive",
+            status=ACTIVE if definition.active else "inactive",
             from_date=definition.first.isoformat(),
             to_date=definition.last.isoformat(),
             external_id=definition.external_id,
@@ -241,40 +233,12 @@ class AnnexSegments:
             self._copies[target] = copy
             self._origins[copy.origin.casefold()] = target
 
+    def _note_days(self, target: str, definition: Definition) -> None:
+        first, last = definition.first.isoformat(), definition.last.isoformat()
+        with self._lock:
+            self._copies[target] = replace(self._copies[target], from_date=first, to_date=last)
+
     def _list_anew(self) -> None:
         with self._lock:
             for each in ("_copies", "_origins"):
                 vars(self).pop(each, None)
-
-    def _definition(self, spec: SegmentSpec, copy: Segment | None) -> Definition:
-        """What a copy shall be. Days that the owner does not know stay, unless the last one is over."""
-        old = self._definition_of(copy) if copy else None
-        name = spec.name or spec.key
-        first = spec.valid_from or (old.first if old else self._today)
-        last = spec.valid_to or (old.last if old and old.last >= self._today else self._today + self._validity)
-        return Definition(
-            name=old.name if old and old.name == _told_apart(spec) else name,
-            first=min(first, last),
-            last=last,
-            active=spec.status == _ACTIVE,
-            external_id=old.external_id if old else spec.origin,
-            external_name=name,
-        )
-
-    def _definition_of(self, copy: Segment) -> Definition:
-        return Definition(
-            name=copy.name or copy.segment_id,
-            first=_day(copy.from_date) or self._today,
-            last=_day(copy.to_date) or self._today + self._validity,
-            active=copy.status == _ACTIVE,
-            external_id=copy.external_id or "",
-            external_name=copy.external_name or "",
-        )
-
-
-def _told_apart(spec: SegmentSpec) -> str:
-    return f"{spec.name or spec.key} ({spec.key[:_TOLD_APART_BY]})"
-
-
-def _day(text: str | None) -> dt.date | None:
-    return dt.date.fromisoformat(text[:10]) if text else None

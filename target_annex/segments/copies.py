@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Copy, Entry, Memberships, State, changed, digest
@@ -10,7 +10,7 @@ from annex_d365.singer.replays import is_stale
 from annex_d365.singer.rows import Row
 from target_annex.dry_run import DryRun
 from target_annex.report import Outcome, Result
-from target_annex.segments.rows import Owner, facts, of_persons, spec_of
+from target_annex.segments.rows import ACTIVE, Owner, facts, of_persons, spec_of
 from target_annex.segments.side import CopyGoneError, SegmentSide, SegmentSpec
 from target_annex.work import attempt
 
@@ -52,14 +52,14 @@ class Copies:
     def targets(self, segments: Iterable[str]) -> dict[str, str]:
         """The ids of copies by segment; empty for a segment that is itself a copy, no item where there is none."""
         wanted = list(dict.fromkeys(segments))
-        entries = self._book.entries(wanted)
+        entries = self._book.entries([self._owner.key(each) for each in wanted])
         found: dict[str, str] = {}
         for key in wanted:
-            entry = entries.get(key)
+            entry = entries.get(self._owner.key(key))
             if entry is None:
                 spec = SegmentSpec(key, self._owner.origin(key), "")
                 if target := self._side.find(spec):
-                    self._book.save([Entry(key, target)])
+                    self._book.save([Entry(self._owner.key(key), target)])
                     found[key] = target
             elif entry.state is State.COPY:
                 found[key] = ""
@@ -69,18 +69,44 @@ class Copies:
 
     def gone(self, segment: str) -> None:
         """A segment's copy is not there any more: it is made anew when the segment comes again."""
-        entry = self._book.entries([segment]).get(segment)
+        entry = self._entry(segment)
         if entry:
             self._memberships.forget_copy(entry.target)
-            self._book.save([Entry(segment, entry.target, State.ERASED)])
+            self._book.save([Entry(entry.key, entry.target, State.ERASED)])
 
     def learnt(self, target: str) -> Copy:
         """What the ledger knows of a copy's members; asked for at the service, if that is nothing."""
         return self._memberships.find(target) or self._memberships.learn(target, self._side.members(target))
 
+    def unfinished(self) -> dict[str, Copy]:
+        """The copies that shall go live, by segment."""
+        copies = {each.target: each for each in self._memberships.unfinished()}
+        return {self._segment(each): copies[each.target] for each in self._settled(copies)}
+
+    def ending(self) -> dict[str, str]:
+        """The copies that will not be valid much longer, by segment."""
+        return {self._segment(each): each.target for each in self._settled(self._side.ending())}
+
+    def segments(self, targets: Collection[str]) -> dict[str, str]:
+        """The segments that have these copies, by copy; no item for copies of others."""
+        return {each.target: self._segment(each) for each in self._settled(targets)}
+
+    def _settled(self, targets: Collection[str]) -> list[Entry]:
+        """The entries of copies: others may have the same ledger, and the same service."""
+        found = [each for entries in self._book.by_target(targets).values() for each in entries]
+        own = [each for each in found if each.key.startswith(self._owner.shelf) and each.state is State.SETTLED]
+        return sorted((each for each in own if each.target in targets), key=lambda entry: entry.key)
+
+    def _segment(self, entry: Entry) -> str:
+        return entry.key[len(self._owner.shelf) :]
+
+    def _entry(self, segment: str) -> Entry | None:
+        key = self._owner.key(segment)
+        return self._book.entries([key]).get(key)
+
     def _write(self, row: Row) -> Result:
         spec = spec_of(row, self._owner)
-        entry = self._book.entries([spec.key]).get(spec.key)
+        entry = self._entry(spec.key)
         if entry and is_stale(row, entry, self._book.run):
             raise RowError("a newer version of this row has come since it was rejected")
         if row.deleted:
@@ -93,7 +119,10 @@ class Copies:
     def _copy(self, spec: SegmentSpec, row: Row, entry: Entry | None) -> Result:
         known = entry if entry and entry.state is State.SETTLED else None
         if known and known.digests and not changed(facts(spec), known.digests):
-            return Result(Outcome.UNCHANGED)
+            if spec.status != ACTIVE:
+                self._not_wanted_live(known.target)
+            if self._side.intact(known.target, spec):
+                return Result(Outcome.UNCHANGED)
         target = known.target if known else self._side.find(spec)
         if target is None:
             return self._create(spec, row)
@@ -113,7 +142,8 @@ class Copies:
             target = self._side.create(spec)
         # The service may have had it already, with members, if a reply got lost: they are asked for.
         copy = self._memberships.learn(target, () if self._dry_run else self._side.members(target))
-        self._memberships.touched(copy)
+        if spec.status == ACTIVE:
+            self._memberships.shall_go_live(copy)
         self._save(spec, row, target, State.SETTLED)
         return Result(Outcome.CREATED)
 
@@ -121,11 +151,19 @@ class Copies:
         if self._dry_run:
             self._dry_run.add(SEGMENTS, spec.key, action="update", target=target, new=facts(spec))
             return True
+        if spec.status != ACTIVE:
+            self._not_wanted_live(target)
         differed = self._side.update(target, spec)
         copy = self.learnt(target)
-        if differed:
-            self._memberships.touched(copy)
+        if differed and spec.status == ACTIVE:
+            self._memberships.shall_go_live(copy)
         return differed
+
+    def _not_wanted_live(self, target: str) -> None:
+        """Remembered before the service is told: the next run must not start what this one has stopped."""
+        copy = self._memberships.find(target)
+        if copy and copy.unfinished:
+            self._memberships.finished(copy)
 
     def _retire(self, spec: SegmentSpec, row: Row, entry: Entry | None) -> Result:
         if entry and (entry.state is State.COPY or entry.state in _GONE):
@@ -136,10 +174,12 @@ class Copies:
         if self._dry_run:
             self._dry_run.add(SEGMENTS, spec.key, action="retire", target=target)
         else:
+            self._not_wanted_live(target)
             self._side.retire(target, spec)
+        self._memberships.waiting.forget(target)
         self._save(spec, row, target, State.DELETED)
         return Result(Outcome.DELETED)
 
     def _save(self, spec: SegmentSpec, row: Row, target: str, state: State) -> None:
         digests = digest(facts(spec)) if state is State.SETTLED else b""
-        self._book.save([Entry(spec.key, target, state, digests, row.version)])
+        self._book.save([Entry(self._owner.key(spec.key), target, state, digests, row.version)])

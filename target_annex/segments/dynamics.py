@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +19,7 @@ from annex_d365.dataverse.segments.writing import SegmentWriter
 from annex_d365.dataverse.segments.writing_calls import SegmentGoneError
 from annex_d365.dataverse.segments.writing_copies import GUID
 from annex_d365.dataverse.segments.writing_values import SegmentValues
+from annex_d365.distinct import Distinct, fingerprint
 from annex_d365.errors import RowError, SettingError
 from annex_d365.ledger import Book, Ledger, State
 from target_annex.dynamics.contacts import MERGED, TABLE
@@ -30,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 #: Stream of tap-annex whose rows become contacts.
 MEMBERS = "members"
+#: Column with the state of a contact, and its value for one that is in use.
+STATE = "statecode"
+_ACTIVE = 0
+#: Members without a contact who are looked for in a run.
+_LOOKUPS = 100_000
 
 
 class LoyaltyContacts:
@@ -54,31 +60,52 @@ class LoyaltyContacts:
         self._dataverse, self._book, self._executor = dataverse, book, executor
         self._id_column = id_column
         merged = (MERGED,) if MERGED in contacts.columns else ()
-        self._query = Query(CONTACTS, (id_column, *merged))
+        state = (STATE,) if STATE in contacts.columns else ()
+        self._query = Query(CONTACTS, (id_column, *merged, *state))
+        #: Contacts that the ledger names, read in this run, and those of them that are nobody any more.
+        self._asked, self._dead = Distinct(), set[str]()
 
     def of(self, members: Sequence[str]) -> dict[str, str]:
-        """The GUIDs of contacts by member id: as the ledger says; of others, as the contacts say."""
-        found = {
-            key: entry.target
-            for key, entry in self._book.entries(members).items()
-            if entry.state is State.SETTLED and GUID.fullmatch(entry.target)
-        }
+        """The GUIDs of contacts by member id: as the ledger says; of others, as the contacts say.
+
+        What the ledger says counts while the contact is there, active, and not merged into another one.
+        """
+        found = self._alive(
+            {
+                key: entry.target
+                for key, entry in self._book.entries(members).items()
+                if entry.state is State.SETTLED and GUID.fullmatch(entry.target)
+            }
+        )
         others = dict.fromkeys(each for each in members if each and each not in found)
         contacts: dict[str, list[str]] = {}
-        for rows in in_parallel(self._executor, self._read, chunks(list(others), KEYS_PER_REQUEST)):
-            if isinstance(rows, RowError):
-                raise rows
-            for row in rows:
-                if not row.get(MERGED):
-                    # The service compares without case; member ids differ by it (Annex page 5.2).
-                    contacts.setdefault(str(row[self._id_column]).strip(), []).append(row[KEY])
+        for row in self._read(self._id_column, list(others)):
+            if not row.get(MERGED):
+                # The service compares without case; member ids differ by it (Annex page 5.2).
+                contacts.setdefault(str(row[self._id_column]).strip(), []).append(row[KEY])
         several = sum(len(ids) > 1 for member, ids in contacts.items() if member in others)
         if several:
             logger.warning("%d members of segments have several contacts each; they are taken for unknown.", several)
         return found | {each: contacts[each][0] for each in others if len(contacts.get(each, ())) == 1}
 
-    def _read(self, members: Sequence[str]) -> list[Row]:
-        return list(rows_of(self._dataverse, self._query, self._id_column, members))
+    def _alive(self, links: dict[str, str]) -> dict[str, str]:
+        """Those links whose contact is still somebody; each contact is read once."""
+        contacts = {fingerprint(each): each for each in links.values()}
+        unread = [contacts[each] for each in self._asked.add(0, contacts.keys())]
+        alive = {
+            row[KEY] for row in self._read(KEY, unread) if not row.get(MERGED) and row.get(STATE, _ACTIVE) == _ACTIVE
+        }
+        self._dead.update(each for each in unread if each not in alive)
+        return {member: contact for member, contact in links.items() if contact not in self._dead}
+
+    def _read(self, column: str, values: Sequence[str]) -> Iterator[Row]:
+        def read(part: Sequence[str]) -> list[Row]:
+            return list(rows_of(self._dataverse, self._query, column, part))
+
+        for rows in in_parallel(self._executor, read, chunks(values, KEYS_PER_REQUEST)):
+            if isinstance(rows, RowError):
+                raise rows
+            yield from rows
 
 
 class DynamicsSide:
@@ -89,9 +116,13 @@ class DynamicsSide:
         contacts: of members.
     """
 
+    lookups = _LOOKUPS
+
     def __init__(self, writer: SegmentWriter, contacts: LoyaltyContacts) -> None:
         self._writer, self._contacts = writer, contacts
         self.chunk = writer.chunk
+        #: Name of the generation of segments.
+        self.generation = writer.generation.name
 
     def find(self, spec: SegmentSpec) -> str | None:
         """As in the protocol; or the segment whose GUID the row's own key is (the integration document's updates)."""
@@ -101,10 +132,14 @@ class DynamicsSide:
         """As in the protocol."""
         return self._writer.create(_values(spec))
 
+    def intact(self, target: str, spec: SegmentSpec) -> bool:
+        """As in the protocol."""
+        return self._writer.intact(target, _values(spec), own=_is_own(target, spec))
+
     def update(self, target: str, spec: SegmentSpec) -> bool:
         """As in the protocol; True too for an active copy that is not live yet."""
         with _gone():
-            return self._writer.update(target, _values(spec))
+            return self._writer.update(target, _values(spec), own=_is_own(target, spec))
 
     def retire(self, target: str, spec: SegmentSpec) -> None:  # noqa: ARG002 - one of the protocol
         """As in the protocol: stopped or deleted, as `on_segment_delete` says."""
@@ -119,8 +154,12 @@ class DynamicsSide:
         """As in the protocol; of any number of members."""
         return self._contacts.of(members)
 
-    def add(self, target: str, keys: Sequence[str]) -> None:
-        """As in the protocol."""
+    def appeared(self, members: Sequence[str]) -> dict[str, str]:
+        """As in the protocol: :meth:`known` asks."""
+        return self.known(members)
+
+    def add(self, target: str, keys: Sequence[str], present: Collection[str] = ()) -> None:  # noqa: ARG002 - see there
+        """As in the protocol; that adding adds is documented here."""
         with _gone():
             self._writer.add(target, keys)
 
@@ -133,6 +172,13 @@ class DynamicsSide:
         """As in the protocol."""
         with _gone():
             self._writer.finish(target)
+
+    def ending(self) -> list[str]:
+        """As in the protocol: Dynamics 365 knows no days of validity."""
+        return []
+
+    def prolong(self, target: str) -> None:
+        """As in the protocol; nothing to do."""
 
 
 def dynamics_side(dataverse: Dataverse, config: Mapping[str, Any], ledger: Ledger, executor: Executor) -> DynamicsSide:
@@ -170,10 +216,15 @@ def _gone() -> Iterator[None]:
         raise CopyGoneError(str(error), status=error.status) from None
 
 
+def _is_own(target: str, spec: SegmentSpec) -> bool:
+    """Whether a row names a segment of the organisation by its GUID."""
+    return target == spec.key
+
+
 def _values(spec: SegmentSpec) -> SegmentValues:
     return SegmentValues(
         origin=spec.origin,
-        name=spec.name,
+        name=spec.name or spec.key,
         description=spec.description,
         query=spec.query,
         live=spec.status == "active",

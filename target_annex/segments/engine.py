@@ -7,74 +7,31 @@ snapshot has not shown are removed, if they are not too many (`max_removal_perce
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from annex_d365.errors import ConnectorError, RowError
 from annex_d365.ledger import Copy, Memberships
 from annex_d365.singer.rows import Row
 from target_annex.dry_run import DryRun
 from target_annex.report import Outcome, Result
-from target_annex.segments.calls import Calls, unknown_member
+from target_annex.segments.calls import Calls
 from target_annex.segments.copies import UNKNOWN_SEGMENT, Copies
+from target_annex.segments.groups import Group, rejected
+from target_annex.segments.late import Identify, Latecomers
+from target_annex.segments.passes import Passes
 from target_annex.segments.rows import MemberRow, SnapshotRow, member_row, snapshot_row
 from target_annex.segments.side import CopyGoneError, MembersLostError, SegmentSide
-from target_annex.work import attempt, chunks, in_parallel
+from target_annex.work import attempt, in_parallel
 
 logger = logging.getLogger(__name__)
 
 #: The code of snapshots after which too many members would have to go.
 TOO_MANY_REMOVALS = "TOO_MANY_REMOVALS"
-
-#: The ids of members in the loyalty programme, in the order of rows; empty for a contact that is no member.
-Identify = Callable[[Sequence[MemberRow]], list[str]]
-
-
-@dataclass
-class _Group:
-    """The rows of a batch that are about one version of one segment.
-
-    Attributes:
-        segment: its id.
-        copy: of the segment.
-        rows: the rows.
-        ids: of their members in the loyalty programme, by row; empty for none.
-        keys: of members in the destination, by these ids.
-        new: keys of members to add.
-        added: those of them that the service has taken.
-        refused: those of them that it has not, and why.
-        done: whether all calls were made.
-        lost: the members that the copy has are not known any more.
-    """
-
-    segment: str
-    copy: Copy
-    rows: Sequence[MemberRow]
-    ids: Sequence[str] = ()
-    keys: dict[str, str] = field(default_factory=dict)
-    new: list[str] = field(default_factory=list)
-    added: list[str] = field(default_factory=list)
-    refused: dict[str, RowError] = field(default_factory=dict)
-    done: bool = False
-    lost: bool = False
-
-    def results(self) -> Iterator[tuple[Row, Result]]:
-        """Each row with what became of it."""
-        new = set(self.added)
-        for row, member in zip(self.rows, self.ids, strict=True):
-            key = self.keys.get(member)
-            if not member:
-                result = Result(Outcome.NOT_ENROLLED)
-            elif key is None:
-                result = _rejected(unknown_member())
-            elif key in self.refused:
-                result = _rejected(self.refused[key])
-            else:
-                result = Result(Outcome.CREATED if key in new else Outcome.UNCHANGED)
-                new.discard(key)  # another contact may be the same member
-            yield row.row, result
+#: So many members that a copy has had before are looked for when the first new ones were added.
+_PRESENT = 100
 
 
 class Engine:
@@ -103,9 +60,15 @@ class Engine:
     ) -> None:
         self._side, self.copies, self._memberships, self._identify = side, copies, memberships, identify
         self._calls, self._executor, self._dry_run = Calls(side, dry_run), executor, dry_run
-        self._max_removal_percent = max_removal_percent
+        self._passes = Passes(memberships, max_removal_percent)
+        self._latecomers = Latecomers(side, copies, memberships, identify)
+        self._finished = False
         #: Segments whose members were not removed, because they were too many.
         self.spared: list[str] = []
+        #: Who was in a segment earlier, and has become known since; and how many rows still wait for that.
+        self.joined_later = self.waiting = 0
+        #: Segments whose copies could not be made live, or be valid for longer, and why.
+        self.refused: dict[str, RowError] = {}
 
     def join(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Result]]:
         """Add members; yields each row of `segment_members` with what became of it.
@@ -119,7 +82,7 @@ class Engine:
             if row.deleted:
                 yield row, Result(Outcome.LEFT)  # who has left is told by snapshots
             elif isinstance(member, RowError):
-                yield row, _rejected(member)
+                yield row, rejected(member)
             else:
                 read.append(member)
         targets = self.copies.targets(each.segment for each in read)
@@ -128,14 +91,14 @@ class Engine:
             if targets.get(each.segment):
                 versions.setdefault((each.segment, each.version, each.replayed), []).append(each)
             else:
-                yield each.row, Result(Outcome.OWN_COPY) if each.segment in targets else _rejected(_no_copy())
+                yield each.row, Result(Outcome.OWN_COPY) if each.segment in targets else rejected(_no_copy())
         groups = []
         for (segment, _, _), members in versions.items():
             copy = attempt(partial(self._pass, targets[segment]), members[0])
             if isinstance(copy, RowError):
-                yield from ((each.row, _rejected(copy)) for each in members)
+                yield from ((each.row, rejected(copy)) for each in members)
             else:
-                groups.append(_Group(segment, copy, members))
+                groups.append(Group(segment, copy, members))
         yield from self._join(groups)
 
     def settle(self, row: Row) -> Result:
@@ -149,48 +112,81 @@ class Engine:
         try:
             return self._settle(snapshot_row(row))
         except RowError as error:
-            return _rejected(error)
+            return rejected(error)
 
     def finish(self) -> None:
-        """Let all copies go live that still have changes.
+        """Add who was not known earlier and is now; let all copies go live that still shall, and be valid for longer.
+
+        What is refused is in :attr:`refused`. May be called for each stream.
 
         Raises:
-            ConnectorError: one of them does not.
+            ConnectorError: other than for a copy.
         """
-        refusals = [attempt(self._finish, copy) for copy in self._memberships.unfinished()]
-        problems = [each for each in refusals if each]
-        if problems:
-            raise ConnectorError(
-                f"Segments that could not be made live: {len(problems)}. The next run tries again. {problems[0]}"
+        if not self._finished:
+            self._finished = True
+            self._join_late()
+        for segment, copy in self.copies.unfinished().items():
+            if segment not in self.refused:
+                self._note(segment, attempt(partial(self._finish, segment), copy))
+        if not self._dry_run:
+            for segment, target in self.copies.ending().items():
+                if segment not in self.refused:
+                    self._note(segment, attempt(self._side.prolong, target))
+
+    def check(self, rejects: Path) -> None:
+        """Tell what the run could not do, when it has done all else.
+
+        Args:
+            rejects: where snapshots are that were not taken.
+
+        Raises:
+            ConnectorError: copies did not go live, or have too many members.
+        """
+        problems = []
+        if self.refused:
+            reasons = dict.fromkeys(map(str, self.refused.values()))
+            problems.append(
+                f"Copies of segments that could not be made live: {', '.join(self.refused)}. The next run tries again. "
+                f"{next(iter(reasons))}"
             )
+        if self.spared:
+            segments = ", ".join(dict.fromkeys(self.spared))
+            problems.append(
+                f"More than {self._passes.max_removal_percent} % of their members would have been removed "
+                f"(`max_removal_percent`) from segments {segments}: nobody was."
+            )
+        if problems:
+            raise ConnectorError(f"{' '.join(problems)} All else is written. See {rejects}.")
+
+    def _join_late(self) -> None:
+        for groups in self._latecomers.due():
+            for _ in self._send(groups):
+                pass  # those that are refused were rejected in their own run
+            self._latecomers.settle(groups)
+        self.joined_later, self.waiting = self._latecomers.joined, self._latecomers.count
+
+    def _note(self, segment: str, problem: RowError | None) -> None:
+        if problem:
+            self.refused[segment] = problem
 
     def _pass(self, target: str, row: MemberRow | SnapshotRow) -> Copy:
-        """The pass that a row belongs to; the first row of a version begins one.
+        return self._passes.of(self.copies.learnt(target), row)
 
-        So does the first row after the snapshot: a segment may be sent twice in one version, whose times are in whole
-        seconds.
-
-        Raises:
-            RowError: the row was rejected in an earlier pass.
-        """
-        copy = self.copies.learnt(target)
-        same = copy.version == row.version and copy.number > 0
-        if row.replayed:
-            if not same:
-                raise RowError("newer members of this segment have come since it was rejected")
-            return copy
-        return copy if same and not copy.complete else self._memberships.begin(copy, row.version)
-
-    def _join(self, groups: Sequence[_Group]) -> Iterator[tuple[Row, Result]]:
+    def _join(self, groups: Sequence[Group]) -> Iterator[tuple[Row, Result]]:
         for group in groups:
             group.ids = self._identify(group.rows)
         group_ids = list(dict.fromkeys(each for group in groups for each in group.ids if each))
         known = self._side.known(group_ids) if group_ids else {}
         for group in groups:
             group.keys = {each: known[each] for each in group.ids if each in known}
+        yield from self._send(groups)
+
+    def _send(self, groups: Sequence[Group]) -> Iterator[tuple[Row, Result]]:
+        for group in groups:
             keys = list(dict.fromkeys(group.keys.values()))
             there = self._memberships.known(group.copy, keys)
             group.new = [key for key in keys if key not in there]
+            group.present = self._memberships.some(group.copy, _PRESENT) if group.new else ()
         try:
             # A dry run's notes are taken in this thread.
             if self._dry_run:
@@ -206,13 +202,9 @@ class Engine:
                 group.refused.update(dict.fromkeys(group.keys.values(), refusal))
             yield from group.results()
 
-    def _add(self, group: _Group) -> None:
-        hopeless = False
+    def _add(self, group: Group) -> None:
         try:
-            for chunk in chunks(group.new, self._calls.chunk):
-                refused = self._calls.add(group.copy.target, chunk, split=not hopeless)
-                # Where not one member is taken, it is not the members' fault.
-                hopeless = len(refused) == len(chunk) > 1
+            for chunk, refused in self._calls.add(group.copy.target, group.new, group.present):
                 group.refused.update(refused)
                 group.added += [key for key in chunk if key not in refused]
         except MembersLostError:
@@ -220,14 +212,17 @@ class Engine:
             raise
         group.done = True
 
-    def _remember(self, group: _Group) -> None:
+    def _remember(self, group: Group) -> None:
         if group.lost:
             self._memberships.forget_copy(group.copy.target)
             return
-        new = {*group.new}.difference(group.added)
-        there = [key for key in group.keys.values() if key not in new]
-        rows = len(group.rows) if group.done and not group.rows[0].replayed else 0
-        self._memberships.seen(group.copy, there, rows=rows, changed=bool(group.added))
+        rows = group.sources()
+        refused = {*group.new}.difference(group.added)
+        there = {key: source for source, key in rows.items() if key and key not in refused}
+        counts = group.done and not group.rows[0].replayed
+        self._passes.remember(group.copy, rows if counts else {}, there)
+        if counts:
+            self._latecomers.remember(group)
 
     def _settle(self, snapshot: SnapshotRow) -> Result:
         target = self.copies.targets([snapshot.segment]).get(snapshot.segment)
@@ -238,32 +233,32 @@ class Engine:
                 raise _no_copy()
             return Result(Outcome.INCOMPLETE)
         if not snapshot.complete:
-            self._go_live(self.copies.learnt(target))
+            self._go_live(snapshot.segment, self.copies.learnt(target))
             return Result(Outcome.INCOMPLETE)
         copy = self._pass(target, snapshot)
-        if snapshot.members is not None and copy.rows < snapshot.members:
+        if copy.rows < snapshot.members:
             facts = (snapshot.segment, copy.rows, snapshot.members)
             logger.warning("Segment %s: %d of %d members have come; nobody is removed.", *facts)
-            self._go_live(copy)
+            self._go_live(snapshot.segment, copy)
             return Result(Outcome.INCOMPLETE)
-        gone = self._memberships.count_gone(copy)
-        if gone * 100 > self._max_removal_percent * copy.size:
+        gone = self._passes.gone(copy)
+        if self._passes.too_many(copy, gone):
             self.spared.append(snapshot.segment)
-            self._go_live(copy)
+            self._go_live(snapshot.segment, copy)
             raise RowError(
                 f"{gone} of {copy.size} members would be removed, which is more than `max_removal_percent`",
                 code=TOO_MANY_REMOVALS,
             )
         self._remove(snapshot.segment, copy)
-        self._go_live(self._memberships.complete(self.copies.learnt(target)))
+        self._passes.removed(copy, gone)
+        self._go_live(snapshot.segment, self._memberships.complete(self.copies.learnt(target)))
         return Result(Outcome.UPDATED if gone else Outcome.UNCHANGED, members_removed=gone)
 
     def _remove(self, segment: str, copy: Copy) -> None:
         refused: dict[str, RowError] = {}
         try:
             for part in self._memberships.gone(copy):
-                for chunk in chunks(part, self._calls.chunk):
-                    problems = self._calls.remove(copy.target, chunk, split=not refused)
+                for chunk, problems in self._calls.remove(copy.target, [*part]):
                     self._memberships.forget(copy, [key for key in chunk if key not in problems])
                     refused.update(problems)
         except MembersLostError:
@@ -275,20 +270,21 @@ class Engine:
         if refused:
             raise next(iter(refused.values()))
 
-    def _go_live(self, copy: Copy) -> None:
-        """Let a copy go live. If it is refused, the end of the run tries again, and fails if it still is."""
-        attempt(self._finish, copy)
+    def _go_live(self, segment: str, copy: Copy) -> None:
+        """Let a copy go live. If it is refused, the end of the run tries again, and tells it if it still is."""
+        attempt(partial(self._finish, segment), copy)
 
-    def _finish(self, copy: Copy) -> None:
+    def _finish(self, segment: str, copy: Copy) -> None:
         if not copy.unfinished:
             return
-        if not self._dry_run:
-            self._side.finish(copy.target)
-        self._memberships.finished(copy)
-
-
-def _rejected(error: RowError) -> Result:
-    return Result(Outcome.REJECTED, error)
+        try:
+            if not self._dry_run:
+                self._side.finish(copy.target)
+        except CopyGoneError:
+            logger.warning("The copy of segment %s is not there any more; it is made anew with the segment.", segment)
+            self.copies.gone(segment)
+        else:
+            self._memberships.finished(copy)
 
 
 def _no_copy() -> RowError:

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annex_d365.annexcloud.fields import plain
+from annex_d365.distinct import fingerprint
 from annex_d365.errors import SettingError
 from annex_d365.singer.rejects import rejected_at
 from annex_d365.singer.rows import Row
 from target_annex.mapping import cell
-from target_annex.segments.side import SegmentSpec
+from target_annex.segments.side import SegmentSpec, Status
 
 SEGMENT_ID = "segment_id"
 CONTACT_ID = "contact_id"
 MEMBER_ID = "member_id"
 
+#: What both taps' words for the status come to, beside "inactive".
+ACTIVE: Status = "active"
 #: Words of both taps for a segment that is in use.
 _ACTIVE = frozenset({"active", "live", "going_live"})
 #: Tables whose rows can be members of a loyalty programme; tap-annex names none.
@@ -31,10 +34,16 @@ class Owner:
     Attributes:
         copies: how the origin of a copy begins that came from the destination: never sent back.
         prefix: of the origin that a copy in the destination carries.
+        shelf: begins the ledger's keys of segments, where their ids alone do not tell them apart.
     """
 
     copies: str
     prefix: str
+    shelf: str = ""
+
+    def key(self, segment_id: str) -> str:
+        """By which the ledger keeps a segment."""
+        return f"{self.shelf}{segment_id}"
 
     def origin(self, segment_id: str) -> str:
         """The text that a segment's copy carries."""
@@ -65,6 +74,11 @@ class MemberRow:
     member: str = field(repr=False)
     replayed: bool
 
+    @property
+    def source(self) -> int:
+        """The fingerprint of what its owner calls the member."""
+        return fingerprint(self.contact or self.member)
+
 
 @dataclass(frozen=True)
 class SnapshotRow:
@@ -73,14 +87,14 @@ class SnapshotRow:
     Attributes:
         segment: its id.
         version: of the segment.
-        members: how many came before the row; None if it is not told.
-        complete: whether these are all members.
+        members: how many came before the row.
+        complete: whether these are all members; not, if their number is not told.
         replayed: the row was rejected before.
     """
 
     segment: str
     version: str
-    members: int | None
+    members: int
     complete: bool
     replayed: bool
 
@@ -102,7 +116,7 @@ def spec_of(row: Row, owner: Owner) -> SegmentSpec:
         description=_text("description", row),
         kind=_text("kind", row),
         query=_text("query", row),
-        status="active" if not status or status in _ACTIVE else "inactive",
+        status=ACTIVE if not status or status in _ACTIVE else "inactive",
         valid_from=_day("from_date", row),
         valid_to=_day("to_date", row),
     )
@@ -144,8 +158,8 @@ def snapshot_row(row: Row) -> SnapshotRow:
     return SnapshotRow(
         segment=segment_id(row),
         version=_text("version", row),
-        members=None if count is None else int(count),
-        complete=row.record.get("complete") is True,
+        members=cell(_whole, "member_count", row.record),
+        complete=row.record.get("complete") is True and count is not None,
         replayed=rejected_at(row.message) is not None,
     )
 
@@ -168,6 +182,13 @@ def require_columns(stream: str, columns: Collection[str], *wanted: str) -> None
 
 def _text(column: str, row: Row) -> str:
     return cell(plain, column, row.record)
+
+
+def _whole(value: Any) -> int:
+    text = plain(value)
+    if text and not text.isdecimal():
+        raise ValueError("is no number of members")
+    return int(text or 0)
 
 
 def _day(column: str, row: Row) -> dt.date | None:

@@ -64,15 +64,24 @@ class SegmentSide(Protocol):
 
     Attributes:
         chunk: most members per call of :meth:`add` and :meth:`remove`.
+        lookups: most members that a run asks :meth:`appeared` for.
     """
 
     chunk: int
+    lookups: int
 
     def find(self, spec: SegmentSpec) -> str | None:
         """The id of a segment's copy, by its origin; None if there is none. Lists the copies once per run."""
 
     def create(self, spec: SegmentSpec) -> str:
         """Create a copy without members, and give its id. May be repeated: a second time finds the first one's."""
+
+    def intact(self, target: str, spec: SegmentSpec) -> bool:
+        """Whether a copy, whose segment has not changed, needs no update, as the list of copies says.
+
+        It is there, says whose copy it is, is valid for a while, and has no status that only errors lead to. The list
+        is read once per run.
+        """
 
     def update(self, target: str, spec: SegmentSpec) -> bool:
         """Let a copy be what its segment is; False if nothing differed.
@@ -90,8 +99,16 @@ class SegmentSide(Protocol):
     def known(self, members: Sequence[str]) -> dict[str, str]:
         """The keys of members here, by their ids at the owner; who is not in it is unknown here."""
 
-    def add(self, target: str, keys: Sequence[str]) -> None:
+    def appeared(self, members: Sequence[str]) -> dict[str, str]:
+        """As :meth:`known`, of members who were unknown before: the service is asked for them."""
+
+    def add(self, target: str, keys: Sequence[str], present: Collection[str] = ()) -> None:
         """Add at most :attr:`chunk` members. May be repeated; called for several copies at a time.
+
+        Args:
+            target: the copy.
+            keys: of the members.
+            present: some members that it has as far as is known: they have to stay.
 
         Raises:
             CopyGoneError: there is no such copy.
@@ -110,4 +127,19 @@ class SegmentSide(Protocol):
         """
 
     def finish(self, target: str) -> None:
-        """Let a copy go live, once per run, when all that is known of it is written."""
+        """Let a copy go live that shall be, once per run, when all that is known of it is written.
+
+        Raises:
+            CopyGoneError: there is no such copy.
+            RowError: it is refused.
+        """
+
+    def ending(self) -> list[str]:
+        """The copies that will not be valid much longer, if :meth:`prolong` is not called for them."""
+
+    def prolong(self, target: str) -> None:
+        """Let a copy be valid for longer.
+
+        Raises:
+            RowError: it is refused.
+        """

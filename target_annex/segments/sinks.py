@@ -86,18 +86,25 @@ class SegmentMembersSink(SegmentSink):
         """As in :class:`SegmentSink`."""
         return _Joins(self.engine)
 
+    def clean_up(self) -> None:
+        """As in :class:`SegmentSink`, and tells who came late."""
+        super().clean_up()
+        report = self.target.report(self.stream_name)
+        report.joined_later, report.waiting = self.engine.joined_later, self.engine.waiting
+
 
 class SegmentSnapshotsSink(SegmentSink):
     """Rows say that all members of a segment have come."""
 
-    after: ClassVar[Collection[type[RowSink]]] = (SegmentMembersSink,)
+    # Of a segment without members, only these say that it is there.
+    after: ClassVar[Collection[type[RowSink]]] = (SegmentsSink, SegmentMembersSink)
     columns = (SEGMENT_ID, "version", "complete")
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """As in :class:`RowSink`, and at once: members that come after the row are of another version."""
         super().process_record(record, context)
         self.process_batch(context)
-        context["rows"].clear()
+        context["rows"] = []
 
     def engine_writer(self) -> Writer:
         """As in :class:`SegmentSink`."""

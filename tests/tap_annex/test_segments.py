@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from annex_d365.annexcloud.segments import Segments
+
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 STREAMS = {"segments": "all", "segment_members": "all", "segment_snapshots": "all"}
 
@@ -17,6 +19,46 @@ def test_segments_say_where_they_come_from(programme):
     assert rows["Big spenders"]["origin"] == "annexcloud"
     assert (rows["Big spenders"]["kind"], rows["Big spenders"]["status"]) == ("dynamic", "active")
     assert rows["Spring 2024"]["status"] == "inactive"
+
+
+def only(*kept):
+    """The list, without the others: as if they had been deleted."""
+    listed = Segments.all
+    return lambda self, *status: [each for each in listed(self, *status) if each.segment_id in kept]
+
+
+def test_a_segment_that_is_listed_no_more_is_deleted(programme, monkeypatch):
+    catalog = programme.catalog(segments="all")
+    first = programme.run(catalog)
+    assert {each["_sdc_deleted_at"] for each in first.records("segments")} == {None}
+    monkeypatch.setattr(Segments, "all", only("550", "552"))
+    second = programme.run(catalog, state=first.states[-1])
+    gone = [each for each in second.records("segments") if each.get("_sdc_deleted_at")]
+    assert [each["segment_id"] for each in gone] == ["551"]
+    third = programme.run(catalog, state=second.states[-1])
+    assert len(third.records("segments")) == 2
+
+
+def test_an_empty_list_deletes_nothing(programme, monkeypatch, caplog):
+    catalog = programme.catalog(segments="all")
+    first = programme.run(catalog)
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "all", only())
+        second = programme.run(catalog, state=first.states[-1])
+    assert second.records("segments") == []
+    assert "none is taken for deleted" in caplog.text
+    monkeypatch.setattr(Segments, "all", only("550"))
+    assert len(programme.run(catalog, state=second.states[-1]).records("segments")) == 3
+
+
+def test_too_many_segments_to_keep(programme, monkeypatch):
+    monkeypatch.setattr("tap_annex.segments.MAX_KNOWN", 2)
+    catalog = programme.catalog(segments="all")
+    state = programme.run(catalog).states[-1]
+    monkeypatch.setattr(Segments, "all", only("550"))
+    messages = programme.run(catalog, state=state)
+    assert len(messages.records("segments")) == 1
+    assert messages.states[-1]["bookmarks"]["segments"] == {"overfull": True}
 
 
 def test_each_segment_is_followed_by_its_snapshot(programme):

@@ -2,152 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import CONTACTS, tap_config
+from marketing import ORIGIN, QUERY, Marketing, made, spec, streams
 
-from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.segments import writing, writing_groups
 from annex_d365.dataverse.segments.generations import JOURNEYS, OUTBOUND
 from annex_d365.errors import OutageError, PrivilegeError, RowError, SettingError
 from annex_d365.ledger import Entry, Ledger
-from annex_d365_sandbox.sandbox import Sandbox
-from target_annex.segments.dynamics import LoyaltyContacts, dynamics_side
-from target_annex.segments.side import CopyGoneError, SegmentSpec
-from target_annex.settings import CONFIG_D365
-from target_annex.target import TargetD365
-
-GENERATIONS = {each.name: each for each in (JOURNEYS, OUTBOUND)}
-DEFAULTS = {name: each["default"] for name, each in CONFIG_D365["properties"].items() if "default" in each}
-KEYS = {
-    "segments": ["segment_id"],
-    "segment_members": ["segment_id", "member_id"],
-    "segment_snapshots": ["segment_id", "version"],
-}
-ORIGIN = "annexcloud:90365/550"
-QUERY = "PROFILE(contact).FILTER(ISNOTNULL(cr0dd_loyaltyid))"
-
-
-@pytest.fixture(scope="module")
-def both():
-    """An organisation with both generations."""
-    with Sandbox(contacts=CONTACTS, segments_api="both", seed=7) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(params=GENERATIONS)
-def api(request):
-    return request.param
-
-
-@pytest.fixture
-def crm(both, api, tmp_path, monkeypatch):
-    """The organisation; what is on its way arrives while it is waited for."""
-    both.control.reset()
-    crm = Crm(both, GENERATIONS[api], tmp_path)
-    monkeypatch.setattr("annex_d365.gate.Gate.sleep", lambda _, seconds: both.clock.advance(seconds))
-    monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.01)
-    return crm
-
-
-class Crm:
-    """An organisation, and runs that write into it."""
-
-    def __init__(self, sandbox, generation, directory):
-        self.sandbox, self.generation, self.directory = sandbox, generation, directory
-        self.organisation, self.marketing = sandbox.organisation, sandbox.organisation.marketing
-
-    @contextmanager
-    def run(self, **config):
-        """The adapter, as a new run has it."""
-        config = {**DEFAULTS, **tap_config(self.sandbox), "segments_api": self.generation.name, **config}
-        ledger = Ledger(f"sqlite:///{self.directory}/ledger.db", site="test", run=uuid4().hex)
-        with ThreadPoolExecutor(4) as executor:
-            yield dynamics_side(connect(config), config, ledger, executor)
-        ledger.close()
-
-    def write(self, *streams, **config):
-        """A run of the target; each stream is its name and records."""
-        messages = []
-        for name, records in streams:
-            columns = {
-                "segment_id",
-                "member_id",
-                "name",
-                "origin",
-                "version",
-                "complete",
-                *(records[0] if records else ()),
-            }
-            schema = {"type": "object", "properties": {each: {} for each in columns}}
-            messages.append({"type": "SCHEMA", "stream": name, "schema": schema, "key_properties": KEYS[name]})
-            messages += [{"type": "RECORD", "stream": name, "record": record} for record in records]
-        config = {
-            **tap_config(self.sandbox),
-            "site_id": "90365",
-            "segments_api": self.generation.name,
-            "ledger_url": f"sqlite:///{self.directory}/ledger.db",
-            "rejects_path": f"{self.directory}/rejects.singer",
-            "max_removal_percent": 100,
-            **config,
-        }
-        target = TargetD365(config=config)
-        target.listen(io.StringIO("".join(json.dumps(each) + "\n" for each in messages)))
-        return target
-
-    def copies(self):
-        """Targets by id of the segment in Annex Cloud."""
-        rows = self.organisation.rows(self.generation.logical_name)
-        found = {str(row[self.generation.origin]).rpartition("/")[2]: row[self.generation.id] for row in rows}
-        return {key: target for key, target in found.items() if key.isdecimal()}
-
-    def wait(self, seconds=120):
-        self.sandbox.clock.advance(seconds)
-
-    def row(self, target):
-        self.members(target)  # makes the service see what time it is
-        return self.organisation.get(self.generation.logical_name, target)
-
-    def status(self, target):
-        return self.generation.statuses[self.row(target)["statuscode"]]
-
-    def members(self, target):
-        return set(self.marketing.members(target))
-
-    def count(self):
-        return sum(1 for _ in self.organisation.rows(self.generation.logical_name))
-
-    def sent(self, method="POST", path=""):
-        log = self.sandbox.control.log.entries()
-        return [each for each in log if each["method"] == method and path in each["path"]]
-
-    @property
-    def contacts(self):
-        """GUIDs of contacts by member id."""
-        rows = self.organisation.rows("contact")
-        return {row["cr0dd_loyaltyid"]: row["contactid"] for row in rows if row["cr0dd_loyaltyid"]}
-
-
-def spec(**more):
-    return SegmentSpec(**{"key": "550", "origin": ORIGIN, "name": "Gold", **more})
-
-
-def made(crm, keys=(), **more):
-    """A live copy."""
-    with crm.run() as side:
-        target = side.create(spec(**more))
-        side.add(target, list(keys))
-        side.finish(target)
-    crm.wait()
-    return target
+from target_annex.segments.dynamics import LoyaltyContacts
+from target_annex.segments.side import CopyGoneError
 
 
 def test_a_copy_is_made_with_its_members_and_found_again(crm):
@@ -228,7 +97,6 @@ def test_a_segment_that_is_stopped_goes_live_again(crm):
     target = made(crm, keys)
     with crm.run() as side:
         assert side.update(target, spec(status="inactive"))
-        side.finish(target)
     assert crm.status(target) == "stopping"
     with crm.run() as side:
         assert side.update(target, spec())
@@ -247,7 +115,6 @@ def test_a_segment_that_is_stopped_on_its_way_is_waited_for(crm):
     crm.wait()
     assert crm.status(target) == "stopped"
     with crm.run() as side:
-        side.finish(target)  # nothing says that it shall be live
         side.retire(target, spec())
     assert crm.status(target) == "stopped"
 
@@ -402,10 +269,18 @@ def test_members_are_known_by_ledger_and_by_loyalty_id(crm):
     some = [*members][:4]
     with crm.run() as side:
         assert side.known([*members, "nobody's", some[0].lower(), ""]) == members
-    linked = str(uuid4())
+    linked, inactive = [row["contactid"] for row in crm.organisation.rows("contact") if not row["cr0dd_loyaltyid"]][:2]
+    crm.organisation.update("contact", inactive, {"statecode": 1, "statuscode": 2})
+    links = {some[0]: linked, some[1]: str(uuid4()), some[3]: inactive}
     ledger = Ledger(f"sqlite:///{crm.directory}/ledger.db", site="test", run="x")
-    ledger.book("contact", "members").save([Entry(some[0], linked)])
+    ledger.book("contact", "members").save([Entry(*each) for each in links.items()])
     ledger.close()
+    with crm.run() as side:
+        # What the ledger links to nobody is found by its id.
+        assert side.known(some) == {each: members[each] for each in some} | {some[0]: linked}
+        crm.sandbox.control.log.clear()
+        assert side.known([some[0]]) == {some[0]: linked}
+        assert not crm.sent("GET", "contacts"), "each contact is read once"
     crm.organisation.update("contact", members[some[1]], {"cr0dd_loyaltyid": some[2]})
     with crm.run() as side:
         # Two contacts have the third one's id, none the second one's.
@@ -454,7 +329,7 @@ def test_members_are_what_was_said_last(crm, monkeypatch, rounds):
 def test_an_organisation_without_segments(both, tmp_path):
     both.control.reset()
     both.organisation.have_segments("journeys")
-    outbound = Crm(both, OUTBOUND, tmp_path)
+    outbound = Marketing(both, OUTBOUND, tmp_path)
     with pytest.raises(SettingError, match=r"segments_api.*no table `msdyncrm_segment`"), outbound.run():
         pass
     both.organisation.have_segments("both")
@@ -463,7 +338,7 @@ def test_an_organisation_without_segments(both, tmp_path):
 def test_outbound_marketing_that_was_withdrawn(both, tmp_path):
     both.control.reset()
     both.organisation.marketing.switches.outbound_withdrawn = True
-    crm = Crm(both, OUTBOUND, tmp_path)
+    crm = Marketing(both, OUTBOUND, tmp_path)
     before = crm.count()
     with crm.run() as side, pytest.raises(SettingError, match="outbound marketing was withdrawn"):
         side.find(spec())
@@ -477,7 +352,7 @@ def test_outbound_marketing_that_was_withdrawn(both, tmp_path):
 def test_groups_are_opened_as_they_are_needed(both, tmp_path, monkeypatch):
     both.control.reset()
     monkeypatch.setattr(writing_groups, "GROUP_MEMBERS", 20)
-    crm = Crm(both, JOURNEYS, tmp_path)
+    crm = Marketing(both, JOURNEYS, tmp_path)
     everybody = [*crm.contacts.values()]
     with crm.run() as side:
         target = side.create(spec())
@@ -503,26 +378,6 @@ def test_groups_are_opened_as_they_are_needed(both, tmp_path, monkeypatch):
 
 
 # Whole runs
-
-
-def streams(memberships, version, *, complete=True):
-    """What tap-annex says of segments: members by id of the segment, those of all segments mixed."""
-    rows = [(key, member) for key, members in memberships.items() for member in members]
-    rows.sort(key=lambda row: row[1])
-    return (
-        ("segments", [{"segment_id": key, "name": f"S{key}", "origin": "annexcloud"} for key in memberships]),
-        (
-            "segment_members",
-            [{"segment_id": key, "member_id": member, "version": version} for key, member in rows],
-        ),
-        (
-            "segment_snapshots",
-            [
-                {"segment_id": key, "version": version, "member_count": len(members), "complete": complete}
-                for key, members in memberships.items()
-            ],
-        ),
-    )
 
 
 memberships = st.dictionaries(st.sampled_from(["550", "551", "552"]), st.sets(st.integers(0, 29)), min_size=1)
