@@ -1,0 +1,1 @@
+"""``annex-d365 reconcile``: both sides are read and compared, and drift is mended by the target itself."""
