@@ -9,12 +9,15 @@ from typing import Any
 import click
 import msgspec
 
+from annex_d365 import discretion
 from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.plan import plan as plan_shards
 from annex_d365.dataverse.writes import provision as definitions
+from annex_d365.doctor.command import doctor
 from annex_d365.errors import ConnectorError
+from annex_d365.fields import DEFAULT_PREFIX
 from annex_d365.plugin_settings import TAP_D365, TARGET_D365, config_option, load
-from annex_d365.provision import DEFAULT_PREFIX, loyalty_tables
+from annex_d365.provision import loyalty_tables
 
 #: Commands that the library must not import announce themselves in this group.
 GROUP = "annex_d365.commands"
@@ -45,6 +48,7 @@ class Commands(click.Group):
 @click.version_option(package_name="annexcloud-d365")
 def main() -> None:
     """Annex Cloud and Dynamics 365: what is around the pipelines."""
+    discretion.install()
 
 
 @main.command()
@@ -83,3 +87,6 @@ def provision(path: Path | None, solution: str, *, yes: bool) -> None:
             click.echo(f"Done: {len(steps)} changes.")
     except ConnectorError as error:
         raise click.ClickException(str(error)) from None
+
+
+main.add_command(doctor)

@@ -5,6 +5,7 @@ ConnectorError
 │   └── PrivilegeError   the user of the settings may not do this
 └── ServiceError     a service did not do what it was asked
     ├── RowError     it refused this row; the others go on
+    │   └── RepeatedError  perhaps because it has carried out an earlier sending of the same request
     └── OutageError  it could not be reached, or failed for as long as we were patient: run again later
 
 Messages are sentences for the person who runs the pipeline. They never hold a secret, a response body or member data.
@@ -45,6 +46,10 @@ class ServiceError(ConnectorError):
 
 class RowError(ServiceError):
     """This row cannot be written as it is; no other row is affected."""
+
+
+class RepeatedError(RowError):
+    """A request was refused after it had been sent before, with a reply that got lost: that may be why."""
 
 
 class OutageError(ServiceError):

@@ -35,8 +35,8 @@ from annex_d365.retry import (
 )
 
 logger = logging.getLogger(__name__)
-# Its debug messages hold addresses, and these hold member ids and conditions.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+# Its messages hold addresses, and these hold member ids and conditions.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 CONNECT_SECONDS = 10.0
 #: A Dataverse request may run for two minutes on the server (Dataverse page 5.2).
@@ -53,15 +53,21 @@ class RenewableAuth(Protocol):
         """Get new credentials after ``refused`` was answered with 401; False when that cannot help."""
 
 
-class Session(requests.Session):
-    """A session without cookies (they bind a client to one server, Dataverse page 6).
+class InsecureError(requests.exceptions.InvalidURL):
+    """An address that is neither https nor this machine's."""
 
+
+class Session(requests.Session):
+    """A session without cookies (they bind a client to one server, Dataverse page 6) that follows no redirect.
+
+    A redirect would carry credentials to wherever it points: in a header, or, as MSAL sends them, in the body.
     ``ca_bundle`` wins over REQUESTS_CA_BUNDLE, which requests would prefer (Dataverse page 1.4, "verify trap").
     """
 
     def __init__(self, ca_bundle: str | None = None) -> None:
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.auth = _unsigned  # else requests looks for a password in ~/.netrc
         self._ca_bundle = ca_bundle
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -69,7 +75,21 @@ class Session(requests.Session):
         if self._ca_bundle:
             kwargs["verify"] = self._ca_bundle
         kwargs.setdefault("timeout", (CONNECT_SECONDS, READ_SECONDS))  # MSAL sets none
+        kwargs["allow_redirects"] = False
         return super().request(*args, **kwargs)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """As in requests, wherever the address comes from: a setting, a reply, a document of the sign-in service.
+
+        Raises:
+            InsecureError: it would go over the network in the clear.
+        """
+        parts = urlsplit(request.url or "")
+        if parts.scheme != "https":
+            if not _loopback(parts.hostname or ""):
+                raise InsecureError("plain http is for this machine only")
+            kwargs["proxies"] = {}  # HTTP_PROXY would take it to another machine
+        return super().send(request, **kwargs)
 
 
 class _Retry(Exception):  # noqa: N818 - a signal to the loop, not an error
@@ -121,7 +141,7 @@ class _Call:
             raise self.explain(response)
         try:
             return self.check(response)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: nested as no answer is
             self._in_doubt(OutageError(f"{self.client.service} sent an answer that could not be read.", status=200))
 
     def _exchange(self) -> requests.Response:
@@ -141,9 +161,6 @@ class _Call:
                 headers=self.headers,
                 data=self.body,
                 auth=self.auth,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                # A redirect would carry the credentials along to wherever it points.
-                allow_redirects=False,
             )
         except requests.exceptions.SSLError:
             raise untrusted(self.url) from None
@@ -151,6 +168,8 @@ class _Call:
             raise SettingError(self.client.host_setting, "is not the address of a service.") from None
         except requests.RequestException as error:
             failure = OutageError(f"{self.client.service} at {origin(self.url)} {_how_it_failed(error)}.")
+            if isinstance(error, requests.exceptions.ChunkedEncodingError):
+                self.client.reached = True  # it has begun to answer: the setting is right
             if _never_sent(error):
                 raise _Retry(pause(self.tries, None), failure, first_contact=not self.client.reached) from None
             return self._in_doubt(failure)
@@ -285,6 +304,11 @@ class Client:
         return _Call(self, method, url, auth, explain, check, repeatable, headers, body, kind, tries).run()
 
 
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """For what is sent without an ``auth`` of its own: as it is."""
+    return request
+
+
 def new_session(ca_bundle: str | None) -> requests.Session:
     """A session as every client here uses it; MSAL gets one too."""
     return Session(ca_bundle)
@@ -304,8 +328,8 @@ def secure_origin(setting: str, url: str) -> str:
     Raises:
         SettingError: it is not such a URL.
     """
-    parts = urlsplit(url.strip())
     try:
+        parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
     except ValueError:
         raise SettingError(setting, "is not a URL.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import random
+import re
 from collections.abc import Mapping
 from enum import Enum
 
@@ -16,6 +17,7 @@ MAX_PAUSE_SECONDS = 60.0
 
 SUCCESS = range(200, 300)
 UNAUTHORIZED = 401
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 #: Failed before the service did anything: any request may be sent again.
 NOT_STARTED = frozenset({429})
 #: May have been carried out: only what can be repeated in effect is sent again.
@@ -41,9 +43,12 @@ def decide(status: int, *, repeatable: bool, signed_in_again: bool = False) -> A
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that ``Retry-After`` asks for, from seconds or an HTTP date; None when absent or unreadable."""
+    """Seconds that ``Retry-After`` asks for, from seconds or an HTTP date; None when absent or unreadable.
+
+    Whole seconds by the standard; a fraction is understood, too.
+    """
     value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)

@@ -13,7 +13,7 @@ from annex_d365.ledger import Book, Entry, State, fold
 from target_annex.mapping import Contact
 from target_annex.report import Outcome
 from target_annex.settings import MemberRules
-from target_annex.tasks import EMAIL, Task, digests_of, place_of
+from target_annex.tasks import Task, address_of, place_of
 from target_annex.work import answered, in_parallel
 from target_annex.writes import Writes
 
@@ -130,7 +130,7 @@ class _Staying:
 
     def __init__(self, contacts: Sequence[Contact]) -> None:
         self._ids = {fold(contact.member_id) for contact in contacts if contact.member_id}
-        self._places = {place_of(digests_of({EMAIL: contact.email})) for contact in contacts} - {""}
+        self._places = {place_of(address_of(contact.email)) for contact in contacts} - {""}
 
     def claims(self, entry: Entry) -> bool:
         """Whether one of them names this member, by id or by the address that was written last."""

@@ -13,6 +13,7 @@ from typing import IO, Any
 import msgspec
 
 from annex_d365.errors import SettingError
+from annex_d365.private_file import open_private
 from annex_d365.singer.rows import shown
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,7 @@ class DryRun:
         self._told: Counter[str] = Counter()
         if path:
             try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                path.chmod(0o600)
+                descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
             except OSError as error:
                 raise SettingError("dry_run_path", f"{path} cannot be written ({error.strerror}).") from None
             self._file = os.fdopen(descriptor, "wb")

@@ -12,7 +12,7 @@ from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Claim, State, fold
 from annex_d365.singer.rejects import rejected_at
 from target_annex.report import Outcome
-from target_annex.tasks import EMAIL, Task, digests_of, place_of
+from target_annex.tasks import Task, address_of, place_of
 from target_annex.work import in_parallel
 
 #: A deleted member is there until the next daily batch (Annex page 5.6): only who is there after that has come back.
@@ -28,6 +28,7 @@ class Identity:
         executor: sends requests in parallel.
         reads: whether members are always read.
         dry_run: whether nothing is written.
+        compares: whether a row has values that must be compared with its member's.
         wanted: names of the fields that would be written for a row.
     """
 
@@ -39,10 +40,11 @@ class Identity:
         *,
         reads: bool,
         dry_run: bool,
+        compares: Callable[[Task], bool],
         wanted: Callable[[Task], Collection[str]],
     ) -> None:
         self._members, self._book, self._executor = members, book, executor
-        self._reads, self._dry_run, self._wanted = reads, dry_run, wanted
+        self._reads, self._dry_run, self._compares, self._wanted = reads, dry_run, compares, wanted
 
     def find(self, tasks: Sequence[Task]) -> None:
         """Set the member of each row, or its result."""
@@ -89,13 +91,15 @@ class Identity:
                 task.end(Outcome.ERASED, State.ERASED)
 
     def _must_read(self, task: Task) -> bool:
-        # A row that was rejected earlier must not overwrite what came after it: only the member tells of that.
-        unknown_replay = task.entry is None and rejected_at(task.row.message) is not None
-        # ASSUMPTION (Annex page 5.3): a PATCH merges extended attributes. Should it replace them, we need the others.
-        extended = any(name.startswith(f"{EXTENDED}.") for name in self._wanted(task))
         # What a dry run would have created is not there to be read.
-        reads = self._reads and not (self._dry_run and task.entry and task.entry.run == self._book.run)
-        return reads or unknown_replay or extended
+        missing = self._dry_run and task.entry is not None and task.entry.run == self._book.run
+        if (self._reads or self._compares(task)) and not missing:
+            return True
+        # A row that was rejected earlier must not overwrite what came after it: only the member tells of that.
+        if task.entry is None and rejected_at(task.row.message) is not None:
+            return True
+        # ASSUMPTION (Annex page 5.3): a PATCH merges extended attributes. Should it replace them, we need the others.
+        return any(name.startswith(f"{EXTENDED}.") for name in self._wanted(task))
 
     def _ask(self, task: Task) -> None:
         contact = task.contact
@@ -163,9 +167,7 @@ class Identity:
         """Who was erased does not come back by a row, neither by its own nor by another."""
         new = [task for task in tasks if not task.held]
         ids = {id(task): task.member.id if task.member else task.contact.member_id for task in new}
-        places = {
-            id(task): {fold(ids[id(task)]), place_of(digests_of({EMAIL: task.contact.email}))} - {""} for task in new
-        }
+        places = {id(task): {fold(ids[id(task)]), place_of(address_of(task.contact.email))} - {""} for task in new}
         graves = {
             fold(entry.target): entry.at
             for entries in self._book.by_target({each for part in places.values() for each in part}).values()

@@ -12,8 +12,10 @@ import msgspec
 from annex_d365.annexcloud.fields import KNOWN, plain, to_field, yes_or_no
 from annex_d365.annexcloud.members import EXTENDED
 from annex_d365.errors import RowError, SettingError
+from annex_d365.fields import DEFAULT_PREFIX
 from annex_d365.singer.rows import Row
-from target_annex.presets import PRESETS
+from target_annex.ownership import Ownership, Sides
+from target_annex.presets import PRESETS, annex_preset
 from target_annex.settings import DEFAULT_MEMBER_ID_COLUMN, MemberRules
 
 T = TypeVar("T")
@@ -62,6 +64,7 @@ class MemberMapping:
         creates: whether the mode allows to create a member.
         clear_nulls: whether an empty column empties the field.
         flag_column: asks for enrolment, or None.
+        sides: which of the fields do not simply follow the source.
     """
 
     stream: str
@@ -71,6 +74,7 @@ class MemberMapping:
     creates: bool
     clear_nulls: bool
     flag_column: str | None
+    sides: Sides = field(default_factory=Sides)
 
     def contact(self, row: Row) -> Contact:
         """What a row says. One that was deleted says nothing more than its key.
@@ -81,10 +85,16 @@ class MemberMapping:
         record = row.record
         if row.deleted:
             return Contact(row_key(self.key, record), "", "", {}, departed=True)
-        values = {name: self._value(name, column, record) for name, column in self.fields.items() if column in record}
+        values = {}
+        for name, column in self.fields.items():
+            if column in record:
+                try:
+                    values[name] = to_field(name, record[column])
+                except ValueError as error:
+                    raise RowError(f"column `{column}` {error}") from None
         return Contact(
             key=row_key(self.key, record),
-            member_id=self._value("id", self.id_column, record) if self.id_column else "",
+            member_id=cell(plain, self.id_column, record) if self.id_column else "",
             email=values.get("email", ""),
             fields=values,
             wants_enrolment=bool(self.flag_column and cell(yes_or_no, self.flag_column, record)),
@@ -92,9 +102,11 @@ class MemberMapping:
             departed=cell(plain, MERGED_COLUMN, record) == "true",
         )
 
-    @staticmethod
-    def _value(name: str, column: str, record: Mapping[str, Any]) -> str:
-        return str(cell(lambda value: to_field(name, value), column, record))
+
+def may_enrol(contact: Contact, mapping: MemberMapping, rules: MemberRules) -> bool:
+    """Whether a contact without a member becomes one."""
+    wanted = rules.enrol == "all" or (rules.enrol == "flagged" and contact.wants_enrolment)
+    return wanted and mapping.creates and not contact.inactive
 
 
 def row_key(columns: Sequence[str], record: Mapping[str, Any]) -> str:
@@ -130,6 +142,8 @@ def member_mapping(
     *,
     columns: Collection[str],
     key_properties: Sequence[str],
+    ownership: Ownership | None = None,
+    prefix: str = DEFAULT_PREFIX,
 ) -> MemberMapping:
     """The mapping of one stream.
 
@@ -140,19 +154,26 @@ def member_mapping(
         rules: for members.
         columns: of its schema.
         key_properties: of its schema.
+        ownership: which side fields follow; the default one if not given.
+        prefix: the setting `column_prefix`.
 
     Raises:
         SettingError: a column that is mapped is not there, or nothing says who the member is.
     """
-    preset = PRESETS.get((destination, stream))
+    preset = annex_preset(stream, prefix)
+    ownership = ownership or Ownership(destination)
+    sides = Sides()
     setting = f"streams.{stream}"
     if "fields" in entry:
         fields = dict(entry["fields"])
         for name, column in fields.items():
             _check_field(stream, name)
             require(column, columns, f"{setting}.fields", stream)
+        if preset:
+            ownership.check_named(stream, fields, preset.shared)
     else:
         fields = {name: column for name, column in (preset.fields if preset else {}).items() if column in columns}
+        sides = ownership.sides(preset.shared if preset else {})
     key = key_columns(stream, entry, columns, key_properties)
     id_column = fields.pop("id", None)
     if id_column is None and (rules.member_id_column in columns or rules.member_id_column != DEFAULT_MEMBER_ID_COLUMN):
@@ -176,6 +197,7 @@ def member_mapping(
         creates=entry.get("mode") != "update",
         clear_nulls=bool(entry.get("clear_nulls")),
         flag_column=rules.enrol_flag_column if flagged else None,
+        sides=sides,
     )
 
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 
-from annex_d365.annexcloud.errors import EXISTS, RepeatedError, not_found
-from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES, same
-from annex_d365.annexcloud.members import CONFLICT, Member, Members
-from annex_d365.errors import RowError
-from annex_d365.ledger import Book, changed
+from annex_d365.annexcloud.errors import EXISTS, not_found
+from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES
+from annex_d365.annexcloud.members import CONFLICT, EXTENDED, Member, Members
+from annex_d365.errors import RepeatedError, RowError
+from annex_d365.ledger import Book
 from annex_d365.singer.replays import is_stale
 from annex_d365.singer.rows import Row
+from target_annex.changes import Differences
 from target_annex.departures import Departures
 from target_annex.dry_run import DryRun
 from target_annex.identity import Identity
-from target_annex.mapping import MemberMapping
+from target_annex.mapping import MemberMapping, may_enrol
+from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
 from target_annex.settings import MemberRules
 from target_annex.tasks import EMAIL, Task
@@ -41,6 +43,7 @@ class MemberWriter:
         rules: the settings.
         book: of the stream, in the ledger.
         executor: sends requests in parallel.
+        ownership: what is done about fields that both sides have changed.
         dry_run: takes note of what would be written.
     """
 
@@ -52,10 +55,13 @@ class MemberWriter:
         book: Book,
         executor: Executor,
         *,
+        ownership: Ownership,
         dry_run: DryRun | None = None,
     ) -> None:
         self._members, self._mapping, self._rules = members, mapping, rules
         self._book, self._executor = book, executor
+        self._differences = Differences(mapping, rules, ownership)
+        self._conflicts = Conflicts(mapping.stream, ownership)
         self._writes = Writes(
             members, mapping.stream, executor, requested_by=rules.delete_requested_by, dry_run=dry_run
         )
@@ -67,7 +73,8 @@ class MemberWriter:
             executor,
             reads=reads,
             dry_run=dry_run is not None,
-            wanted=lambda task: self._changes(task)[0],
+            compares=self._differences.must_compare,
+            wanted=self._wanted,
         )
 
     def write(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Result]]:
@@ -113,9 +120,8 @@ class MemberWriter:
         for task in tasks:
             if task.link and task.held:
                 task.member = Member(task.link)
-                fields, _ = self._changes(task)
-                if not fields:
-                    task.done(Outcome.UNCHANGED, {}, forget=self._doubtful(task))
+                if not (self._differences.must_compare(task) or self._differences.of(task).fields):
+                    task.done(Outcome.UNCHANGED, {}, forget=self._differences.doubtful(task))
 
     def _turn(self, tasks: Sequence[Task]) -> None:
         again = [task for task in tasks if task.look_again]
@@ -146,13 +152,16 @@ class MemberWriter:
         changes = []
         withheld = set()
         for task in tasks:
-            fields, without_opt_in = self._changes(task)
-            if without_opt_in:
+            change = self._differences.of(task)
+            task.conflicts = change.conflicts
+            if change.opt_in_withheld:
                 withheld.add(id(task))
-            if fields:
-                changes.append((task, fields))
+            if error := self._conflicts.error(task.contact.key, change.conflicts):
+                task.reject(error)
+            elif change.fields:
+                changes.append((task, change.fields))
             else:
-                self._done(task, Outcome.UNCHANGED, opt_in_withheld=without_opt_in)
+                self._done(task, Outcome.UNCHANGED, opt_in_withheld=change.opt_in_withheld)
         missing = []
         for task, error in self._writes.update(changes):
             if error is None:
@@ -179,7 +188,7 @@ class MemberWriter:
         for task, error in self._writes.create(changes):
             if error is None:
                 task.member = Member(self._new_id(task))
-                task.done(Outcome.CREATED, self._said(task))
+                task.done(Outcome.CREATED, self._differences.texts(self._differences.said(task)))
             elif error.status == CONFLICT or error.code == EXISTS:
                 # Somebody else, or we ourselves with a reply that got lost.
                 task.created = isinstance(error, RepeatedError)
@@ -209,10 +218,13 @@ class MemberWriter:
         if others:
             raise RowError("there is no member with this id, and another member has this e-mail address")
 
+    def _wanted(self, task: Task) -> Collection[str]:
+        """Extended attributes among them, if the mapping has any; else it need not be known which are written."""
+        extended = any(name.startswith(EXTENDED) for name in self._mapping.fields)
+        return self._differences.of(task).fields if extended else ()
+
     def _may_enrol(self, task: Task) -> bool:
-        contact, rules = task.contact, self._rules
-        wanted = rules.enrol == "all" or (rules.enrol == "flagged" and contact.wants_enrolment)
-        return wanted and self._mapping.creates and not contact.inactive
+        return may_enrol(task.contact, self._mapping, self._rules)
 
     @staticmethod
     def _new_id(task: Task) -> str:
@@ -226,30 +238,7 @@ class MemberWriter:
             fields.pop(OPT_IN_DATE, None)
         return fields
 
-    def _changes(self, task: Task) -> tuple[dict[str, str], bool]:
-        """The fields to write, and whether the row would opt in a member who is out."""
-        member, fields = task.member, self._said(task)
-        if member and member.fields:
-            fields = {name: value for name, value in fields.items() if not same(name, value, member.value(name))}
-        elif self._rules.skip_unchanged == "ledger" and task.entry and task.link and task.held:
-            fields = changed(fields, task.entry.digests)
-        withheld = fields.get(OPT_IN) == YES and not self._rules.reopt_in
-        if withheld:
-            fields = {name: value for name, value in fields.items() if name not in {OPT_IN, OPT_IN_DATE}}
-        # Of an unread member it is not known.
-        return fields, withheld and member is not None and bool(member.fields)
-
     def _done(self, task: Task, outcome: Outcome, *, opt_in_withheld: bool) -> None:
-        doubtful = self._doubtful(task)
-        fields = {name: value for name, value in self._said(task).items() if name not in doubtful}
-        task.done(outcome, fields, forget=doubtful, opt_in_withheld=opt_in_withheld)
-
-    def _doubtful(self, task: Task) -> frozenset[str]:
-        """Fields that were not written though the row says them, so that the member may have them or not."""
-        withheld = self._said(task).get(OPT_IN) == YES and not self._rules.reopt_in
-        return frozenset({OPT_IN, OPT_IN_DATE}) if withheld else frozenset()
-
-    def _said(self, task: Task) -> dict[str, str]:
-        """What the row says of the member. An empty column says nothing, unless `clear_nulls`."""
-        clear = self._mapping.clear_nulls
-        return {name: value for name, value in task.contact.fields.items() if value or (clear and name != OPT_IN)}
+        doubtful = self._differences.doubtful(task)
+        fields = {name: value for name, value in self._differences.said(task).items() if name not in doubtful}
+        task.done(outcome, self._differences.texts(fields), forget=doubtful, opt_in_withheld=opt_in_withheld)

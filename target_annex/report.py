@@ -57,12 +57,13 @@ ENOUGH_ROWS = 100
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a row: an outcome, and the error for which it is rejected."""
+    """What became of a row: an outcome, the error for which it is rejected, and fields that both sides had changed."""
 
     outcome: Outcome
     error: RowError | None = None
     opt_in_withheld: bool = False
     members_removed: int = 0
+    conflicts: int = 0
 
 
 @dataclass
@@ -73,10 +74,14 @@ class Report:
     counts: Counter[Outcome] = field(default_factory=Counter)
     opt_ins_withheld: int = 0
     members_removed: int = 0
+    conflicts: int = 0
+    joined_later: int = 0
+    waiting: int = 0
 
     def add(self, result: Result) -> None:
         """Count a row that is not rejected."""
         self.counts[result.outcome] += 1
+        self.conflicts += result.conflicts
         self.opt_ins_withheld += result.opt_in_withheld
         self.members_removed += result.members_removed
 
@@ -97,8 +102,14 @@ class Report:
             parts += [f"{count} skipped ({each.value})" for each, count in skipped.items()]
         else:
             parts.append("0 skipped")
+        if self.joined_later:
+            parts.append(f"{self.joined_later} of earlier runs joined")
+        if self.waiting:
+            parts.append(f"{self.waiting} wait to become known")
         if self.members_removed:
             parts.append(f"{self.members_removed} members removed")
+        if self.conflicts:
+            parts.append(f"{self.conflicts} fields changed on both sides")
         rejected = self.counts[Outcome.REJECTED]
         parts.append(f"{rejected} rejected (see {rejects})" if rejected else "0 rejected")
         return f"{self.stream}: {', '.join(parts)}"

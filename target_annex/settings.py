@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from singer_sdk import typing as th
 
 from annex_d365.annexcloud.client import DEFAULT_BASE_URL, service_root
-from annex_d365.dataverse.writes import WriteOptions
+from annex_d365.dataverse.writes import Way, WriteOptions
 from annex_d365.errors import SettingError
-from annex_d365.provision import DEFAULT_PREFIX, MEMBER_ID
+from annex_d365.fields import DEFAULT_PREFIX, MEMBER_ID
 from annex_d365.singer.organization import organization_settings
+from target_annex.ownership import BOTH, DEFAULT_OWNERS, ON_CONFLICT
 from target_annex.presets import ANNEX_CLOUD, D365, SEGMENT_STREAMS
 from target_annex.segments.settings import SETTINGS as SEGMENT_SETTINGS
 
@@ -25,6 +27,7 @@ _MODES_OF_MEMBERS = MODES[:2]
 
 #: What `bypass_business_logic` may name (Dataverse page 2.1).
 CUSTOM_LOGIC = ("CustomSync", "CustomAsync")
+_OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 #: A column, or the column with the key of the row that a lookup leads to.
 _FIELD = th.CustomType(
@@ -113,6 +116,38 @@ CONFIG = th.PropertiesList(
         description="How each stream is written. Streams of our own taps that have a preset need no entry.",
     ),
     th.Property(
+        "field_owners",
+        th.ObjectType(
+            *(
+                th.Property(
+                    group,
+                    th.StringType,
+                    # Annex Cloud computes points and tiers: nobody else can write them.
+                    allowed_values=[owner] if owner == ANNEX_CLOUD else [D365, ANNEX_CLOUD, BOTH],
+                    default=owner,
+                )
+                for group, owner in DEFAULT_OWNERS.items()
+            ),
+            additional_properties=False,
+        ),
+        default=dict(DEFAULT_OWNERS),
+        description=(
+            "Which side the fields follow that members and contacts share: group (`identity`, `consent`, `loyalty`) -> "
+            "`d365`, `annex_cloud` or `both`. Make it the same for both destinations. A row that is created gets all "
+            "fields."
+        ),
+    ),
+    th.Property(
+        "on_conflict",
+        th.StringType,
+        allowed_values=list(ON_CONFLICT),
+        default=D365,
+        description=(
+            "Who wins when a field of a group with the owner `both` has changed on both sides; or `reject`, for the "
+            "whole row."
+        ),
+    ),
+    th.Property(
         "enrol",
         th.StringType,
         allowed_values=["existing", "flagged", "all"],
@@ -186,6 +221,16 @@ CONFIG = th.PropertiesList(
         description=(
             "With `skip_unchanged: read`: whether a row of Dynamics 365 is read again if somebody changed it between "
             "reading and writing (`d365`)."
+        ),
+    ),
+    th.Property(
+        "write_with",
+        th.StringType,
+        allowed_values=[*get_args(Way)],
+        default="auto",
+        description=(
+            "How rows are sent: `auto` by bulk messages where the table has them, else by batches; `bulk` tries these "
+            "messages in any case; `batch` and `single` are for an organisation in which they misbehave (`d365`)."
         ),
     ),
     th.Property(
@@ -318,6 +363,7 @@ def row_rules(config: Mapping[str, Any]) -> RowRules:
             bypass_business_logic=config.get("bypass_business_logic") or "",
             suppress_flows=config["suppress_flows"],
             caller_object_id=config.get("caller_object_id") or "",
+            way=config["write_with"],
         ),
     )
 
@@ -364,6 +410,9 @@ def _check_d365(config: Mapping[str, Any]) -> None:
         raise SettingError("etag_guard", "has a meaning with `skip_unchanged: read` only.")
     if set((config.get("bypass_business_logic") or CUSTOM_LOGIC[0]).split(",")) - set(CUSTOM_LOGIC):
         raise SettingError("bypass_business_logic", f"must be {' or '.join(CUSTOM_LOGIC)}, or both with a comma.")
+    caller = config.get("caller_object_id")
+    if caller and not _OBJECT_ID.fullmatch(caller):  # a header carries it
+        raise SettingError("caller_object_id", "must be an object id, such as 00000000-0000-0000-0000-000000000000.")
 
 
 def _check_annex_cloud(config: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from target_annex.dynamics.rows import RowWriter
 from target_annex.dynamics.setup import row_mapping
 from target_annex.mapping import member_mapping
 from target_annex.members import MemberWriter
+from target_annex.ownership import ownership
 from target_annex.points import PostingWriter
 from target_annex.posting_mapping import posting_mapping
 from target_annex.report import Result
@@ -32,8 +33,8 @@ class Writer(Protocol):
 class ObjectSink(RowSink):
     """Rows become objects of one kind."""
 
-    #: A signal waits for the end of a batch, so that it should not take minutes.
-    MAX_SIZE_DEFAULT = 1000
+    #: Enough for eight calls at a time. A signal waits for the end of two batches, which should not take minutes.
+    MAX_SIZE_DEFAULT = 4000
 
     target: TargetAnnex
 
@@ -69,7 +70,7 @@ class MembersSink(ObjectSink):
     def writer(self) -> MemberWriter:
         """For this stream."""
         target = self.target
-        rules = member_rules(target.config)
+        rules, owners = member_rules(target.config), ownership(target.config)
         mapping = member_mapping(
             self.stream_name,
             target.config["destination"],
@@ -77,9 +78,13 @@ class MembersSink(ObjectSink):
             rules,
             columns=self.schema["properties"],
             key_properties=self.key_properties,
+            ownership=owners,
+            prefix=target.config["column_prefix"],
         )
         book = target.ledger.book("members", self.stream_name)
-        return MemberWriter(target.members, mapping, rules, book, target.executor, dry_run=target.dry_run)
+        return MemberWriter(
+            target.members, mapping, rules, book, target.executor, ownership=owners, dry_run=target.dry_run
+        )
 
 
 class PointsSink(ObjectSink):
@@ -104,12 +109,10 @@ class PointsSink(ObjectSink):
 class RowsSink(ObjectSink):
     """Rows become rows of a table of Dynamics 365."""
 
-    #: Bulk messages take 1,000 rows, several at a time.
-    MAX_SIZE_DEFAULT = 8000
-
     def writer(self) -> RowWriter:
         """For this stream."""
         target, config = self.target, self.target.config
+        owners = ownership(config)
         mapping = row_mapping(
             target.dataverse,
             self.stream_name,
@@ -118,6 +121,7 @@ class RowsSink(ObjectSink):
             key_properties=self.key_properties,
             prefix=config["column_prefix"],
             too_long=config["too_long"],
+            ownership=owners,
         )
         book = target.ledger.book(mapping.definition.logical_name, self.stream_name)
         contacts = None
@@ -129,6 +133,7 @@ class RowsSink(ObjectSink):
                 book,
                 target.executor,
                 id_column=id_column(config),
+                links=target.members_of_contacts,
             )
         return RowWriter(
             target.dataverse,
@@ -137,6 +142,7 @@ class RowsSink(ObjectSink):
             book,
             target.executor,
             contacts=contacts,
+            ownership=owners,
             dry_run=target.dry_run,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cached_property
@@ -21,7 +22,7 @@ from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
 from annex_d365.errors import ConnectorError
 from annex_d365.http import origin
-from annex_d365.ledger import Ledger
+from annex_d365.ledger import Book, Ledger
 from annex_d365.singer.checkpoints import Checkpoints
 from annex_d365.singer.plugin import Plugin
 from annex_d365.singer.rejects import Reject, RejectsFile
@@ -34,6 +35,8 @@ from target_annex.segments.setup import engine_of
 from target_annex.settings import CONFIG, CONFIG_D365, WITHOUT_MEANING, check, check_entries
 from target_annex.sink_choice import sink_class
 
+#: The stream whose rows become members.
+CONTACTS = "contacts"
 #: Of a stream, so many rejects are told one by one; the file tells all.
 TOLD_REJECTS = 10
 _SERVICES = {ANNEX_CLOUD: "Annex Cloud", D365: "Dynamics 365"}
@@ -59,6 +62,8 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
             self.rejects.check()
         self.run_id = uuid4().hex
         self._reports: dict[str, Report] = {}
+        # Rows are rejected where they are read, and where they are written.
+        self._rejecting = threading.Lock()
         if context := click.get_current_context(silent=True):
             # The report is wanted even more when the run failed.
             context.call_on_close(self.let_go)
@@ -116,11 +121,19 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
     def ledger(self) -> Ledger:
         """What earlier runs wrote."""
         config = self.config
-        if config["destination"] == D365:
-            site = origin(self.dataverse.root)
-        else:
-            site = f"{origin(config['base_url'])} {config['site_id']}"
+        site = origin(self.dataverse.root) if config["destination"] == D365 else self._annex_site
         return Ledger(config["ledger_url"], site=site, run=self.run_id, preview=config["dry_run"])
+
+    @property
+    def members_of_contacts(self) -> Book | None:
+        """What `contacts-to-annex` has written with the same ledger, as far as the settings name the site."""
+        known = self.config.get("site_id")
+        return self.ledger.book("members", CONTACTS, site=self._annex_site) if known else None
+
+    @property
+    def _annex_site(self) -> str:
+        """What the ledger calls the site of Annex Cloud."""
+        return f"{origin(self.config['base_url'])} {self.config['site_id']}"
 
     @cached_property
     def segments(self) -> Engine:
@@ -146,8 +159,16 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         """The counts for a stream."""
         return self._reports.setdefault(stream, Report(stream))
 
+    def write_later(self, work: Callable[[], None]) -> None:
+        """Write a batch while the next one is read."""
+        self.behind.put(work)
+
     def reject(self, stream: str, row: Row, reject: Reject) -> None:
         """Put a row aside, or end the run, as `on_error` says."""
+        with self._rejecting:
+            self._reject(stream, row, reject)
+
+    def _reject(self, stream: str, row: Row, reject: Reject) -> None:
         counts = self.report(stream).counts
         counts[Outcome.REJECTED] += 1
         raw = self.mapper.stream_maps[row.message["stream"]][0]
@@ -168,7 +189,8 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
 
     def secure(self) -> None:
         """Rejected rows are on the disk before the STATE that covers them."""
-        self.rejects.sync()
+        with self._rejecting:
+            self.rejects.sync()
 
     def process_endofpipe(self) -> None:
         """As in the SDK; too many rejects make the run fail, once all that can be written is."""
@@ -181,15 +203,12 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
                 f"More than {limit} % of the rows were rejected (`max_reject_percent`): {', '.join(failed)}. "
                 f"All others are written. See {self.rejects.path}."
             )
-        if "segments" in vars(self) and self.segments.spared:
-            percent, segments = self.config["max_removal_percent"], ", ".join(self.segments.spared)
-            raise ConnectorError(
-                f"More than {percent} % of their members would have been removed (`max_removal_percent`) from segments "
-                f"{segments}: nobody was. All else is written. See {self.rejects.path}."
-            )
+        if "segments" in vars(self):
+            self.segments.check(self.rejects.path)
 
     def let_go(self) -> None:
         """Close files and connections. Not `close`, which a signal calls in the middle of a batch."""
+        self.behind.close()
         self.rejects.close()
         for name in ("ledger", "dry_run"):
             if opened := vars(self).get(name):
@@ -197,6 +216,7 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
 
     def log_report(self) -> None:
         """One line per stream, and one for the service."""
+        self.behind.finish()
         if self.config["dry_run"]:
             self.logger.info("Dry run: nothing was written. What would have become of the rows:")
         for each in self._reports.values():
@@ -210,6 +230,11 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         http = self.service.http
         name = _SERVICES[self.config["destination"]]
         self.logger.info("%s: %d requests, %.1f s throttled", name, http.requests_sent, http.throttled_seconds)
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Rows that are being written are of the schema that was."""
+        self.behind.settle()
+        super()._process_schema_message(message_dict)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         self.rejects.refuse_own_output(message_dict)

@@ -36,10 +36,9 @@ def place_of(digests: bytes) -> str:
     return f"email:{address}" if address else ""
 
 
-def digests_of(fields: Mapping[str, str]) -> bytes:
-    """Digests of the fields of a member, and what stands for its address."""
-    address = fields.get(EMAIL)
-    return digest({**fields, _ADDRESS: address.casefold()} if address else fields)
+def address_of(email: str) -> bytes:
+    """The digest of what stands for an address; empty for none."""
+    return digest({_ADDRESS: email.casefold()}) if email else b""
 
 
 @dataclass
@@ -55,6 +54,8 @@ class Task:
         gone: the member that it was linked to has vanished.
         created: by us, in a request whose reply got lost.
         turns: how often it was tried.
+        conflicts: fields that both sides have changed.
+        said: what the row says of a member that is there, once that has been asked for.
         result: once it is done.
         remember: what the ledger shall know of it from now on, or None to leave that as it is.
     """
@@ -67,6 +68,8 @@ class Task:
     gone: bool = False
     created: bool = False
     turns: int = 0
+    conflicts: Collection[str] = ()
+    said: Mapping[str, str] | None = field(default=None, repr=False)
     result: Result | None = None
     remember: Entry | None = field(default=None, repr=False)
 
@@ -93,15 +96,20 @@ class Task:
         forget: Collection[str] = (),
         opt_in_withheld: bool = False,
     ) -> None:
-        """The member has these fields now; ``forget`` are fields that may differ from what was written once."""
+        """The member has these fields now; ``forget`` are fields that may differ from what was written once.
+
+        The contact's address is remembered in any case: it says whose member this is.
+        """
         assert self.member
         if self.created and outcome in {Outcome.UPDATED, Outcome.UNCHANGED}:
             outcome = Outcome.CREATED
-        self.result = Result(outcome, opt_in_withheld=opt_in_withheld)
+        self.result = Result(outcome, opt_in_withheld=opt_in_withheld, conflicts=len(self.conflicts))
         if outcome is Outcome.UNCHANGED and self.held and self.row.version == (self.entry and self.entry.version) != "":
             return
         old = self.entry.digests if self.entry and fold(self.entry.target) == fold(self.member.id) else b""
-        new = digests_of({**fields, _ID: self.contact.member_id})
+        contact = self.contact
+        address = {_ADDRESS: contact.email.casefold()} if contact.email else {}
+        new = digest({**fields, _ID: contact.member_id, **address})
         self.remember = self._entry(self.member.id, State.SETTLED, merged(without(old, forget), new))
 
     def end(self, outcome: Outcome, state: State | None = None, forget: Collection[str] = ()) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
-from typing import TypeVar
+from concurrent.futures import CancelledError, Executor, Future, wait
+from typing import Any, TypeVar
 
 from annex_d365.errors import RowError
 
@@ -34,22 +34,34 @@ def answered(
     """As :func:`in_parallel`, for work whose answers must not be lost: what was written has to get into the ledger.
 
     Yields:
-        Each question with its answer, in the order of ``questions``. If an error stops the others, those that have an
-        answer come first; then it is raised.
+        Each question with its answer, in the order of ``questions``, while later ones are still worked on. If an error
+        stops the others, those that have an answer come first; then it is raised.
     """
     futures = [(question, executor.submit(attempt, work, question)) for question in questions]
     every = [future for _, future in futures]
-    for future in wait(every, return_when=FIRST_EXCEPTION).not_done:
-        future.cancel()
-    wait(every)
+
+    def stop(done: Future[Any]) -> None:
+        if not done.cancelled() and done.exception():
+            for each in every:
+                each.cancel()
+
+    for future in every:
+        future.add_done_callback(stop)
     failure = None
-    for question, future in futures:
-        if future.cancelled():
-            continue
-        if error := future.exception():
-            failure = failure or error
-        else:
-            yield question, future.result()
+    try:
+        for question, future in futures:
+            try:
+                answer = future.result()
+            except CancelledError:
+                continue
+            except BaseException as error:  # noqa: BLE001 - raised below
+                failure = failure or error
+                continue
+            yield question, answer
+    finally:
+        for each in every:
+            each.cancel()
+        wait(every)
     if failure:
         raise failure
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 from annex_d365.ledger.book import Book, Ledger
 from annex_d365.ledger.digests import changed, digest, merged, value_digest, without
 from annex_d365.ledger.entries import Claim, Entry, State, fold
-from annex_d365.ledger.memberships import Copy, Memberships
+from annex_d365.ledger.memberships import LEARNT, Copy, Memberships
 from annex_d365.ledger.turns import Turn
+from annex_d365.ledger.waiting import Waiting
 
 __all__ = [
+    "LEARNT",
     "Book",
     "Claim",
     "Copy",
@@ -23,6 +25,7 @@ __all__ = [
     "Memberships",
     "State",
     "Turn",
+    "Waiting",
     "changed",
     "digest",
     "fold",

@@ -15,7 +15,7 @@ from annex_d365.ledger.turns import Turn, take_turn
 
 
 class Ledger:
-    """What was written where, by all runs of a site. For one thread; other processes may use the same ledger.
+    """What was written where, by all runs of a site. For one thread at a time; other processes may use the same ledger.
 
     Args:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/database``; what is missing is created.
@@ -33,14 +33,15 @@ class Ledger:
         self._lock_url = None if preview else url
         self._store: Store | Preview = _preview(url) if preview else _created(Store(open_database(url)))
 
-    def book(self, object_name: str, stream: str) -> Book:
+    def book(self, object_name: str, stream: str, *, site: str = "") -> Book:
         """The part that is about one stream.
 
         Args:
             object_name: what its rows become in the destination, `members` say.
             stream: by which they come.
+            site: another one than the ledger's own, to read what its runs have written.
         """
-        return Book(self._store, Shelf(self._site, object_name, stream), self._run, self._lock_url)
+        return Book(self._store, Shelf(site or self._site, object_name, stream), self._run, self._lock_url)
 
     def forget(self, object_name: str, stream: str, keys: Iterable[str]) -> int:
         """Know nothing of these rows any more, and let others have what they are linked to.

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from annex_d365.errors import SettingError
 from annex_d365.ledger.faults import SETTING, translate
+from annex_d365.private_file import open_private
 
 #: Seconds to wait for another process. The sentences in faults.py say "a minute".
 PATIENCE = 60
@@ -37,7 +38,7 @@ _SQLITE_DRIVERS = ("sqlite", "sqlite+pysqlite")
 
 
 class Database:
-    """One database, with one connection, for one thread. Made by the functions below.
+    """One database, with one connection, for one thread at a time. Made by the functions below.
 
     Args:
         engine: its connections.
@@ -170,7 +171,7 @@ def _path(url: URL) -> Path:
 
 def _create(path: Path) -> Path:
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the mode of the file
+        os.close(open_private(path, os.O_RDWR))  # SQLite gives -wal and -shm the mode of the file
     except OSError as error:
         raise SettingError(SETTING, f"{path} cannot be opened ({error.strerror}).") from None
     return path
@@ -178,7 +179,9 @@ def _create(path: Path) -> Path:
 
 def _sqlite(address: str, name: str, *, writes: bool) -> Database:
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=address.startswith("file:"))
+        connection = sqlite3.connect(
+            address, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=address.startswith("file:")
+        )
         try:
             for pragma in (*_PRAGMAS, *(_WRITE_PRAGMAS if writes else ())):
                 _set(connection, pragma)

@@ -6,7 +6,7 @@ bytes. Should two names share a hash, their fields count as changed too often, n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -23,7 +23,7 @@ def digest(fields: Mapping[str, str]) -> bytes:
     Returns:
         12 bytes per field.
     """
-    return b"".join(sorted(_of(name, value) for name, value in fields.items()))
+    return b"".join(sorted(map(_of, fields.keys(), fields.values())))
 
 
 def merged(old: bytes, new: bytes) -> bytes:
@@ -36,6 +36,8 @@ def merged(old: bytes, new: bytes) -> bytes:
     Returns:
         ``new``, and of ``old`` those whose names are not in ``new``.
     """
+    if not old:
+        return new
     names = {each[:NAME_BYTES] for each in _split(new)}
     return b"".join(sorted({*_split(new), *(each for each in _split(old) if each[:NAME_BYTES] not in names)}))
 
@@ -47,6 +49,8 @@ def without(digests: bytes, names: Collection[str]) -> bytes:
         digests: of the fields that were written.
         names: of the fields to forget.
     """
+    if not names:
+        return digests
     forgotten = {_name(name) for name in names}
     return b"".join(each for each in _split(digests) if each[:NAME_BYTES] not in forgotten)
 
@@ -61,6 +65,8 @@ def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:
     Returns:
         Those whose digest is not in ``known``, in their order.
     """
+    if not known:
+        return dict(fields)
     written = set(_split(known))
     return {name: value for name, value in fields.items() if _of(name, value) not in written}
 
@@ -86,5 +92,5 @@ def _name(name: str) -> bytes:
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=NAME_BYTES).digest()
 
 
-def _split(digests: bytes) -> Iterator[bytes]:
-    return (digests[start : start + SIZE] for start in range(0, len(digests), SIZE))
+def _split(digests: bytes) -> list[bytes]:
+    return [digests[start : start + SIZE] for start in range(0, len(digests), SIZE)]

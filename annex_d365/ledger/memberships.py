@@ -1,24 +1,31 @@
 """Who is a member of which copy of a segment, as far as we made it so.
 
 A copy's members are read in passes: from the first member of a version of the segment to its snapshot. Each member has
-the number of the last pass that it was seen in; those that a pass has not seen are gone, once it is complete.
+the number of the last pass that it was seen in; those that a pass has not seen are gone, once it is complete. It also
+has the fingerprint of the row by which it was seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, inspect, literal, select, update
 
 from annex_d365.ledger.database import Database
-from annex_d365.ledger.statements import CHUNK, insert_into, write
-from annex_d365.ledger.tables import copies, memberships
+from annex_d365.ledger.statements import CHUNK, insert_into, missing_columns, write
+from annex_d365.ledger.tables import copies, memberships, waiting
+from annex_d365.ledger.waiting import WaitingRows, forget_older, forget_rows, waited_for
 
 #: Members in one transaction.
 BATCH = 10_000
+#: Instead of a fingerprint: the member was learnt from the service, of a copy that the ledger knew nothing of; and it
+#: was learnt otherwise.
+LEARNT, UNTOLD = 1, 0
+#: Instead of the number of a pass: what was known is forgotten, and not all members are learnt yet.
+_FORGOTTEN, _LEARNING = -2, -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +37,10 @@ class Copy:
         target: its id in the destination.
         number: of the pass; 0 before the first one.
         version: of the segment, that the pass is about.
-        rows: that the pass has had.
+        rows: that the pass has had, each once.
         size: members that were remembered when the pass began.
         complete: whether the pass is over: who is gone was removed.
-        unfinished: whether there are changes that the service was not told to make live.
+        unfinished: whether it shall go live, and the service has not been told yet.
     """
 
     id: int
@@ -65,30 +72,33 @@ class Memberships:
     def __init__(self, database: Database, site: str, kept: Database | None = None) -> None:
         self._database, self._site, self._kept = database, site, kept
         self._taken: set[str] = set()
+        #: Rows that had no member on the other side.
+        self.waiting = WaitingRows(database, site, self._take_over)
 
     def find(self, target: str) -> Copy | None:
         """What is known of a copy; None if its members were never learnt."""
         self._take_over([target])
         with self._database.reading() as connection:
-            return next(_copies(connection, copies.c.site == self._site, copies.c.target == target), None)
+            return next(_copies(connection, *self._named(target)), None)
 
     def learn(self, target: str, members: Iterable[str]) -> Copy:
         """Begin with a copy, and with the members that it has."""
-        self.forget_copy(target)
+        source = UNTOLD if self.forget_copy(target) else LEARNT
         with self._database.writing() as connection:
+            connection.execute(delete(copies).where(*self._named(target)))
             statement = insert_into(connection, copies).values(site=self._site, target=target, **_NEW)
             # Not complete before all are read: what is left of it after a crash is learnt anew.
-            connection.execute(statement.values(number=-1))
+            connection.execute(statement.values(number=_LEARNING))
         copy = self._copy(target)
         waiting = iter(members)
         while part := list(islice(waiting, BATCH)):
             with self._database.writing() as connection:
-                _write_members(connection, copy.id, 0, part)
+                _write_members(connection, copy.id, 0, dict.fromkeys(part, source))
         return self._change(copy, number=0)
 
     def begin(self, copy: Copy, version: str) -> Copy:
         """Begin a pass over the members of a version."""
-        size = self._count(memberships.c.copy == copy.id)
+        size = self._count(_of(copy))
         return self._change(copy, number=copy.number + 1, version=version, rows=0, size=size, complete=False)
 
     def known(self, copy: Copy, members: Sequence[str]) -> set[str]:
@@ -98,79 +108,92 @@ class Memberships:
                 member
                 for part in _parts(members)
                 for member in connection.scalars(
-                    select(memberships.c.member).where(memberships.c.copy == copy.id, memberships.c.member.in_(part))
+                    select(memberships.c.member).where(_of(copy), memberships.c.member.in_(part))
                 )
             }
 
-    def seen(self, copy: Copy, members: Collection[str], *, rows: int, changed: bool) -> Copy:
+    def some(self, copy: Copy, count: int) -> list[str]:
+        """Some members that are remembered."""
+        with self._database.reading() as connection:
+            return list(connection.scalars(select(memberships.c.member).where(_of(copy)).limit(count)))
+
+    def seen(self, copy: Copy, members: Mapping[str, int], *, rows: int) -> Copy:
         """Remember members, with the pass.
 
         Args:
             copy: whose they are.
-            members: that the copy has now.
+            members: that the copy has now, with the fingerprints of their rows.
             rows: that the pass has had besides those before.
-            changed: whether some of the members are new.
         """
-        values = {"rows": copy.rows + rows, "unfinished": copy.unfinished or changed}
         with self._database.writing() as connection:
             _write_members(connection, copy.id, copy.number, members)
-            connection.execute(update(copies).where(copies.c.id == copy.id).values(values))
+            connection.execute(update(copies).where(copies.c.id == copy.id).values(rows=copies.c.rows + rows))
         return self._copy(copy.target)
 
     def count_gone(self, copy: Copy) -> int:
         """How many members the pass has not seen."""
         return self._count(*_gone(copy))
 
-    def gone(self, copy: Copy) -> Iterator[list[str]]:
-        """The members that the pass has not seen, some thousands at a time; they may be forgotten meanwhile."""
+    def gone(self, copy: Copy) -> Iterator[dict[str, int]]:
+        """The members that the pass has not seen, with the fingerprints of the rows by which they were seen last.
+
+        They come some thousands at a time, and may be forgotten, or seen, meanwhile.
+        """
         after: list[ColumnElement[bool]] = []
         while True:
             member = memberships.c.member
-            statement = select(member).where(*_gone(copy), *after).order_by(member).limit(BATCH)
+            statement = select(member, memberships.c.source).where(*_gone(copy), *after).order_by(member).limit(BATCH)
             with self._database.reading() as connection:
-                part = list(connection.scalars(statement))
+                part = {row[0]: row[1] for row in connection.execute(statement)}
             if not part:
                 return
             yield part
-            after = [member > part[-1]]
+            after = [member > next(reversed(part))]
 
     def forget(self, copy: Copy, members: Sequence[str]) -> None:
         """These are no members any more."""
         with self._database.writing() as connection:
             for part in _parts(members):
-                chosen = memberships.c.member.in_(part)
-                connection.execute(delete(memberships).where(memberships.c.copy == copy.id, chosen))
-            connection.execute(update(copies).where(copies.c.id == copy.id).values(unfinished=True))
+                connection.execute(delete(memberships).where(_of(copy), memberships.c.member.in_(part)))
 
-    def forget_copy(self, target: str) -> None:
-        """Nothing is known of a copy any more."""
+    def forget_copy(self, target: str) -> bool:
+        """Nothing is known of a copy any more, but that it was known; False if it never was."""
         self._take_over([target])
-        where = (copies.c.site == self._site, copies.c.target == target)
+        where = self._named(target)
         with self._database.writing() as connection:
             ids = select(copies.c.id).where(*where)
             connection.execute(delete(memberships).where(memberships.c.copy.in_(ids)))
-            connection.execute(delete(copies).where(*where))
+            forget_rows(connection, *where)
+            values = {**_NEW, "number": _FORGOTTEN}
+            # What an earlier learning has left does not say that anything was known.
+            learnt = copies.c.number != _LEARNING
+            return bool(connection.execute(update(copies).where(*where, learnt).values(values)).rowcount)
 
     def complete(self, copy: Copy) -> Copy:
-        """The pass is over."""
+        """The pass is over: of the rows that wait, those that it has not shown wait no longer."""
+        with self._database.writing() as connection:
+            forget_older(connection, copy)
         return self._change(copy, complete=True)
 
-    def touched(self, copy: Copy) -> Copy:
-        """The copy itself was changed."""
+    def shall_go_live(self, copy: Copy) -> Copy:
+        """The copy is wanted live, and perhaps is not."""
         return self._change(copy, unfinished=True)
 
     def finished(self, copy: Copy) -> Copy:
-        """The service was told to make all changes live."""
+        """The service was told to let the copy go live; or nobody wants that any more."""
         return self._change(copy, unfinished=False)
 
     def unfinished(self) -> list[Copy]:
-        """The copies with changes that are not live."""
+        """The copies that shall go live."""
         with self._database.reading() as connection:
             return list(_copies(connection, copies.c.site == self._site, copies.c.unfinished))
 
+    def _named(self, target: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return copies.c.site == self._site, copies.c.target == target
+
     def _copy(self, target: str) -> Copy:
         with self._database.reading() as connection:
-            return next(_copies(connection, copies.c.site == self._site, copies.c.target == target, every=True))
+            return next(_copies(connection, *self._named(target), every=True))
 
     def _change(self, copy: Copy, **values: Any) -> Copy:
         with self._database.writing() as connection:
@@ -181,14 +204,19 @@ class Memberships:
         with self._database.reading() as connection:
             return connection.scalar(select(func.count()).select_from(memberships).where(*where)) or 0
 
-    def _take_over(self, targets: Iterable[str]) -> None:
+    def _take_over(self, targets: Iterable[str] | None = None) -> None:
+        """By default, of all copies that rows wait for."""
         kept = self._kept
+        if kept is None:
+            return
+        if targets is None:
+            with kept.reading() as source:
+                targets = waited_for(source, self._site)
         for target in targets:
-            if kept is None or target in self._taken:
-                continue
-            self._taken.add(target)
-            with kept.reading() as source, self._database.writing() as connection:
-                _take_over(source, connection, self._site, target)
+            if target not in self._taken:
+                self._taken.add(target)
+                with kept.reading() as source, self._database.writing() as connection:
+                    _take_over(source, connection, self._site, target)
 
 
 def _copies(connection: Connection, *where: ColumnElement[bool], every: bool = False) -> Iterator[Copy]:
@@ -197,14 +225,17 @@ def _copies(connection: Connection, *where: ColumnElement[bool], every: bool = F
         yield Copy(*row)
 
 
+def _of(copy: Copy) -> ColumnElement[bool]:
+    return memberships.c.copy == copy.id
+
+
 def _gone(copy: Copy) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return memberships.c.copy == copy.id, memberships.c.number != copy.number
+    return _of(copy), memberships.c.number != copy.number
 
 
-def _write_members(connection: Connection, copy: int, number: int, members: Iterable[str]) -> None:
-    write(
-        connection, memberships, [{"copy": copy, "member": each, "number": number} for each in dict.fromkeys(members)]
-    )
+def _write_members(connection: Connection, copy: int, number: int, members: Mapping[str, int]) -> None:
+    rows = [{"copy": copy, "member": each, "number": number, "source": source} for each, source in members.items()]
+    write(connection, memberships, rows)
 
 
 def _parts(members: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -215,12 +246,21 @@ def _parts(members: Sequence[str]) -> Iterator[Sequence[str]]:
 def _take_over(source: Connection, connection: Connection, site: str, target: str) -> None:
     if not inspect(source).has_table(memberships.name):
         return
+    # What is only read stays as an earlier version of this program made it.
+    told = all(each is not memberships.c.source for each in missing_columns(source))
+    seen_by = memberships.c.source if told else literal(UNTOLD).label("source")
     for copy in list(_copies(source, copies.c.site == site, copies.c.target == target)):
         values = {field.name: getattr(copy, field.name) for field in fields(Copy) if field.name != "id"}
         statement = insert_into(connection, copies).values(site=site, **values).returning(copies.c.id)
         number = connection.scalar(statement)
-        rows = source.execution_options(yield_per=BATCH).execute(
-            select(memberships.c.member, memberships.c.number).where(memberships.c.copy == copy.id)
-        )
-        for part in rows.partitions(BATCH):
-            write(connection, memberships, [{"copy": number, "member": each, "number": last} for each, last in part])
+        members = select(memberships.c.member, memberships.c.number, seen_by).where(memberships.c.copy == copy.id)
+        _copy_rows(source, connection, memberships, number, members)
+        if inspect(source).has_table(waiting.name):
+            rows = select(*(each for each in waiting.c if each is not waiting.c.copy)).where(waiting.c.copy == copy.id)
+            _copy_rows(source, connection, waiting, number, rows)
+
+
+def _copy_rows(source: Connection, connection: Connection, table: Table, copy: int | None, rows: Select[Any]) -> None:
+    found = source.execution_options(yield_per=BATCH).execute(rows).mappings()
+    for part in found.partitions(BATCH):
+        write(connection, table, [{"copy": copy, **row} for row in part])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
 
-from sqlalchemy import Column, Connection, and_, delete, inspect, select
+from sqlalchemy import Connection, and_, delete, inspect, select
+from sqlalchemy.schema import CreateColumn
 
 from annex_d365.errors import SettingError
 from annex_d365.ledger import tables
@@ -17,8 +17,9 @@ from annex_d365.ledger.entries import Entry, fold
 from annex_d365.ledger.faults import SETTING
 from annex_d365.ledger.links import Link, Links
 from annex_d365.ledger.memberships import Memberships
-from annex_d365.ledger.statements import CHUNK, insert_into, write
+from annex_d365.ledger.statements import CHUNK, find, insert_into, missing_columns, write_tuples
 
+_ROW = list(tables.rows.columns)
 # Columns of rows that an Entry is made of, in its order.
 _ENTRY = [tables.rows.c[field.name] for field in fields(Entry)]
 _LINK = [tables.links.c[name] for name in ("target_folded", "key", "by_id")]
@@ -64,6 +65,9 @@ class Store:
             return
         with self._database.writing("create") as connection:
             tables.metadata.create_all(connection)
+            for column in missing_columns(connection):
+                added = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {added}")
             now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
             facts = [{"name": "version", "value": str(tables.VERSION)}, {"name": "created", "value": now}]
             statement = insert_into(connection, tables.about).on_conflict_do_nothing()
@@ -88,9 +92,10 @@ class Store:
         return True
 
     def _is_complete(self) -> bool:
-        """False for tables that an earlier version of this program made: today there are more."""
+        """False for tables that an earlier version of this program made: today there are more, or wider ones."""
         with self._database.reading() as connection:
-            return set(tables.metadata.tables) <= set(inspect(connection).get_table_names())
+            there = set(inspect(connection).get_table_names())
+            return set(tables.metadata.tables) <= there and not missing_columns(connection)
 
     @property
     def database(self) -> Database:
@@ -108,32 +113,33 @@ class Store:
     def entries(self, shelf: Shelf, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries by key."""
         with self._database.reading() as connection:
-            return {row[0]: Entry(*row) for row in _find(connection, _ENTRY, shelf.columns, "key", keys)}
+            return {row[0]: Entry(*row) for row in find(connection, _ENTRY, shelf.columns, "key", keys)}
 
     def by_target(self, shelf: Shelf, targets: Iterable[str]) -> list[Entry]:
         """Entries of the shelf's object, in all streams."""
         where = {"site": shelf.site, "object": shelf.object}
         with self._database.reading() as connection:
-            return [Entry(*row) for row in _find(connection, _ENTRY, where, "target_folded", targets)]
+            return [Entry(*row) for row in find(connection, _ENTRY, where, "target_folded", targets)]
 
     def save(self, shelf: Shelf, entries: Iterable[Entry], *, run: str, at: float) -> None:
         """Write entries, over those with the same keys; ``at`` is the time of those that have none."""
+        where = (shelf.site, shelf.object, shelf.stream)
         rows = [
-            {
-                **shelf.columns,
-                "key": entry.key,
-                "target": entry.target,
-                "target_folded": fold(entry.target),
-                "state": entry.state,
-                "digests": entry.digests,
-                "version": entry.version,
-                "at": entry.at or at,
-                "run": run,
-            }
-            for entry in entries
+            (
+                *where,
+                each.key,
+                each.target,
+                fold(each.target),
+                each.state,
+                each.digests,
+                each.version,
+                each.at or at,
+                run,
+            )
+            for each in entries
         ]
         with self._database.writing() as connection:
-            write(connection, tables.rows, rows)
+            write_tuples(connection, _ROW, rows)
 
     def forget(self, shelf: Shelf, keys: Collection[str]) -> int:
         """Take entries and links of these rows away; returns how many entries there were."""
@@ -168,22 +174,11 @@ class Store:
             _put_links(connection, shelf, links.changes)
 
 
-def _find(
-    connection: Connection, columns: Sequence[Column[Any]], where: Mapping[str, str], name: str, values: Iterable[str]
-) -> Iterator[Any]:
-    """Columns of the rows that have one of these values in a column, in as many statements as it takes."""
-    table = columns[0].table
-    statement = select(*columns).where(*(table.c[each] == value for each, value in where.items()))
-    wanted = list(dict.fromkeys(values))
-    for start in range(0, len(wanted), CHUNK):
-        yield from connection.execute(statement.where(table.c[name].in_(wanted[start : start + CHUNK]))).all()
-
-
 def _links(connection: Connection, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> dict[str, Link]:
     return {
         target: Link(key, by_id=by_id)
         for name, values in (("target_folded", targets), ("key", keys))
-        for target, key, by_id in _find(connection, _LINK, shelf.columns, name, values)
+        for target, key, by_id in find(connection, _LINK, shelf.columns, name, values)
     }
 
 
@@ -193,9 +188,6 @@ def _put_links(connection: Connection, shelf: Shelf, links: Mapping[str, Link | 
     for start in range(0, len(gone), CHUNK):
         chosen = tables.links.c.target_folded.in_(gone[start : start + CHUNK])
         connection.execute(delete(tables.links).where(condition, chosen))
-    rows = [
-        {**shelf.columns, "target_folded": target, "key": link.key, "by_id": link.by_id}
-        for target, link in links.items()
-        if link is not None
-    ]
-    write(connection, tables.links, rows)
+    where = (shelf.site, shelf.object, shelf.stream)
+    rows = [(*where, target, link.key, link.by_id) for target, link in links.items() if link is not None]
+    write_tuples(connection, list(tables.links.columns), rows)

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -21,11 +22,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from annex_d365.ledger.entries import State
 
-#: Of the tables below; a ledger of a higher version was made by a newer version of this program.
+#: Of the tables below; a ledger of a higher version was made by a newer version of this program. What is only added, a
+#: table or a column with a default, is no new version: ledgers that lack it get it when they are opened.
 VERSION = 1
 
 # No database keeps all texts that a source can send: PostgreSQL refuses NUL, none takes half a surrogate pair.
@@ -65,7 +68,7 @@ class AnyText(TypeDecorator[str]):
 
 def encode_text(value: str) -> str:
     """The form of a text that every database keeps."""
-    if _FOREIGN.search(value) is None:
+    if value.isprintable() or _FOREIGN.search(value) is None:
         return value
     return _FOREIGN.sub(lambda match: f"\x10{ord(match[0]):04x}", value)
 
@@ -138,13 +141,29 @@ copies = Table(
     UniqueConstraint("target", "site"),
 )
 
-#: Slim, for there are millions.
+#: Slim, for there are millions. `source` tells by which row a member was seen last.
 memberships = Table(
     "annex_d365_memberships",
     metadata,
     Column("copy", Integer, nullable=False),
     Column("member", AnyText, nullable=False),
     Column("number", Integer, nullable=False),
+    Column("source", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("copy", "member"),
+    sqlite_with_rowid=False,
+)
+
+#: Rows of segments that had no member on the other side, and when they were looked for.
+waiting = Table(
+    "annex_d365_waiting",
+    metadata,
+    Column("copy", Integer, nullable=False),
+    Column("source", BigInteger, nullable=False),
+    Column("contact", AnyText, nullable=False),
+    Column("member", AnyText, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("copy", "source"),
+    Index("annex_d365_waiting_by_time", "copy", "at"),
     sqlite_with_rowid=False,
 )

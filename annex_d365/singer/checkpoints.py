@@ -11,17 +11,20 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Iterable
+from functools import cached_property, partial
 from types import FrameType
 from typing import Any
 
 import msgspec
-from singer_sdk import Target
+from singer_sdk import Sink, Target
 
 from annex_d365.errors import ConnectorError
+from annex_d365.singer.behind import WriteBehind
 from annex_d365.singer.reader import Reader
 
-#: A STATE is emitted as soon as this many rows wait for it, ...
-CHECKPOINT_ROWS = 1000
+#: A STATE has its rows written as soon as so many wait for it, ...
+CHECKPOINT_ROWS = 4000
 #: ... or once the last one is this old: a tap that sends one with every row must not make batches of one row.
 CHECKPOINT_SECONDS = 10.0
 
@@ -39,10 +42,26 @@ class Checkpoints(Target):
     #: False when what is read is not written.
     emits_state = True
     _signal = 0
+    _ending = False
     _emitted: dict[str, Any] | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.message_reader.failed = self.behind.finish
+
+    @cached_property
+    def behind(self) -> WriteBehind:
+        """Writes a batch while the next one is read."""
+        return WriteBehind()
 
     def secure(self) -> None:
         """Hook: make durable what the next STATE covers."""
+
+    def _drain_all(self, sink_list: Iterable[Sink], parallelism: int) -> None:
+        """As in the SDK; what sinks do at the end of the input comes after all their rows are written."""
+        super()._drain_all(sink_list, parallelism)
+        if self._ending:
+            self.behind.settle()
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """As in the SDK (target_base.py:433), which then waits for the five minutes."""
@@ -53,7 +72,11 @@ class Checkpoints(Target):
             self.drain_all()
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """As in the SDK (target_base.py:523), whose json.dumps fails for the exact numbers that msgspec reads.
+        """Emit a STATE once all is written that was drained before it."""
+        self.behind.then(partial(self._emit, state))
+
+    def _emit(self, state: dict[str, Any]) -> None:
+        """As the SDK does (target_base.py:523), whose json.dumps fails for the exact numbers that msgspec reads.
 
         A STATE that was the last one to be emitted says nothing new.
 
@@ -83,6 +106,7 @@ class Checkpoints(Target):
 
     def process_endofpipe(self) -> None:
         """As in the SDK; the exit code says if the end came by a signal."""
+        self._ending = True
         super().process_endofpipe()
         if self._signal:
             self.logger.warning("Ended by signal %d. What was read is written, and its STATE emitted.", self._signal)

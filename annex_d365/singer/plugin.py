@@ -9,6 +9,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -16,10 +17,12 @@ import click
 import jsonschema_rs
 from jsonschema import Draft7Validator
 from singer_sdk import Target
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.plugin_base import PluginBase
 
-from annex_d365.errors import ConnectorError
+from annex_d365 import discretion
+from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.singer.writer import Writer
 
 #: What a shell reports of a program that a signal ended is this plus the signal.
 SIGNAL_EXIT_CODE = 128
@@ -32,12 +35,20 @@ _TYPE_WORDS = {
     "array": "a list",
 }
 
+#: A setting of the SDK's streams that it does not declare.
+_BATCH = "batch_config"
+
 
 class Plugin(PluginBase):
     """Mixin, before ``Tap`` or ``Target``."""
 
     package_name = "annexcloud-d365"
     _terminating = False
+
+    def __init__(self, *, config: Any = None, **kwargs: Any) -> None:
+        # An empty setting is one that was not made.
+        given = {name: value for name, value in config.items() if value is not None} if config else config
+        super().__init__(config=given, **kwargs)
 
     @classmethod
     def cb_config(
@@ -52,18 +63,31 @@ class Plugin(PluginBase):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """As in the SDK (plugin_base.py, 0.54.9), whose messages repeat the value: a secret, perhaps."""
-        wrong = super()._validate_config(raise_errors=False)  # fills in the defaults, too
         schema = self.config_jsonschema
-        for name in sorted(set(self.config) - set(schema["properties"])):
+        for name in sorted(set(self.config) - set(schema["properties"]) - {_BATCH}):
             similar = difflib.get_close_matches(name, schema["properties"], n=1)
             hint = f"; did you mean `{similar[0]}`?" if similar else "."
             self.logger.warning("Setting `%s` is not known and has no effect%s", name, hint)
-        if not wrong:
-            return []
+        # First: the SDK fills in defaults, also into what should be an object and is none.
         errors = list(setting_errors(self.config, schema))
-        if raise_errors:
+        if not errors and super()._validate_config(raise_errors=False):
+            errors = ["Settings: some are not valid."]
+        if errors and raise_errors:
             raise ConfigValidationError("Config validation failed", errors=errors, schema=schema)
         return errors
+
+    def setup_mapper(self) -> None:
+        """As in the SDK; settings that no stream suits are told in a sentence.
+
+        Raises:
+            SettingError: stream maps or flattening ask for what cannot be done.
+        """
+        try:
+            super().setup_mapper()
+        except (MapExpressionError, StreamMapConfigError) as error:
+            raise SettingError("stream_maps", f"cannot be followed. {error}") from None
+        except ValueError as error:
+            raise SettingError("flattening_separator", f"does not suit the streams. {error}.") from None
 
     def close(self) -> None:
         """Hook: end all waiting, because the process is to end."""
@@ -71,11 +95,18 @@ class Plugin(PluginBase):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """As in the SDK (plugin_base.py, 0.54.9), which then exits with 0 as if all were done.
 
-        Requests in flight are still answered; a second signal ends at once.
+        Requests in flight are still answered, and a message that is being written gets whole; a second signal ends at
+        once.
         """
         if self._terminating:
             os._exit(SIGNAL_EXIT_CODE + signum)
         self._terminating = True
+        end = partial(self._terminate, signum, frame)
+        writer = getattr(self, "message_writer", None)
+        if not (isinstance(writer, Writer) and writer.after_message(end)):
+            end()
+
+    def _terminate(self, signum: int, frame: FrameType | None) -> None:
         self.close()
         try:
             super()._handle_termination(signum, frame)
@@ -96,7 +127,12 @@ def setting_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iter
         except jsonschema_rs.ValidationError:  # some of the SDK's own rules are no JSON Schema to the letter
             yield from () if Draft7Validator(rule).is_valid(config[name]) else [f"Setting `{name}`: is not valid."]
             continue
-        for error in validator.iter_errors(config[name]):
+        try:
+            errors = list(validator.iter_errors(config[name]))
+        except UnicodeEncodeError:
+            yield f"Setting `{name}`: holds characters that are no text (half of a surrogate pair)."
+            continue
+        for error in errors:
             path = [name, *map(str, error.instance_path)]
             if error.kind.name == "required":
                 path.append(str(error.kind.value))
@@ -127,8 +163,9 @@ def _no_noise(record: logging.LogRecord) -> bool:
 
 def run(plugin: type[PluginBase]) -> None:
     """The console script of ``plugin``: what the user can mend is one line and exit code 1, a bug has its traceback."""
-    command = plugin.cli
+    command = plugin.cli  # configures logging, too
     logger = logging.getLogger(plugin.name)
+    discretion.install()
     for handler in logging.getLogger().handlers:
         handler.addFilter(_no_noise)
     code: Any = 0
@@ -142,6 +179,10 @@ def run(plugin: type[PluginBase]) -> None:
         code = 1
     except ConnectorError as error:
         logger.error(error)  # noqa: TRY400
+        code = 1
+    except Exception:
+        # The SDK's hook would repeat its message, which may quote a row.
+        logger.exception("This is a bug of the connector.")
         code = 1
     if code in {1, 2} and issubclass(plugin, Target):
         _discard(sys.stdin.fileno())

@@ -29,6 +29,8 @@ class Reader(MsgSpecReader):
         super().__init__()
         self.line_number = 0
         self._stopped = self._waiting = False
+        #: Called if the input, or a message of it, ends the run.
+        self.failed: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
         """Read no further message; for signal handlers. A message that is being worked on is finished first."""
@@ -50,7 +52,11 @@ class Reader(MsgSpecReader):
         try:
             return super().process_lines(lines, callbacks)
         except RecursionError:
+            self.failed()
             raise ConnectorError(f"Input line {self.line_number} is nested too deeply.") from None
+        except BaseException:
+            self.failed()
+            raise
 
     def _lines(self, source: IO[Any]) -> Iterator[Any]:
         iterator = iter(source)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.private_file import open_private
 
 SETTING = "rejects_path"
 #: The key that says why, in a RECORD message beside `record`.
@@ -62,11 +63,17 @@ class RejectsFile:
             SettingError: it cannot.
         """
         directory = self.path.parent
-        if self.path.is_dir():
-            raise SettingError(SETTING, f"{self.path} is a directory; name a file.")
-        if not directory.is_dir():
-            raise SettingError(SETTING, f"there is no directory {directory}.")
-        if not os.access(self.path if self.path.exists() else directory, os.W_OK):
+        if "\0" in str(self.path):
+            raise SettingError(SETTING, "is not the path of a file.")
+        try:
+            if self.path.is_dir():
+                raise SettingError(SETTING, f"{self.path} is a directory; name a file.")
+            if not directory.is_dir():
+                raise SettingError(SETTING, f"there is no directory {directory}.")
+            writable = os.access(self.path if self.path.exists() else directory, os.W_OK)
+        except OSError:  # too long
+            raise SettingError(SETTING, "is not the path of a file.") from None
+        if not writable:
             raise SettingError(SETTING, f"{self.path} cannot be written.")
 
     def add(
@@ -153,8 +160,7 @@ def rejected_at(message: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def _open(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    path.chmod(0o600)
+    descriptor = open_private(path, os.O_RDWR | os.O_APPEND)
     _cut_off_partial_line(descriptor)
     return descriptor
 

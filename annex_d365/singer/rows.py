@@ -85,6 +85,10 @@ class RowTarget(Target):
             ConnectorError: the settings want the run to end here.
         """
 
+    def write_later(self, work: Callable[[], None]) -> None:
+        """Hook: write a batch, after those that came before it, perhaps while the next one is read."""
+        work()
+
     def sinks_of(self, kinds: Collection[type[Sink]]) -> list[Sink]:
         """The sinks of these classes that may hold rows, those of older schemas first."""
         return [
@@ -210,11 +214,14 @@ class RowSink(BatchSink):
         else:
             context["rows"].append(row)
 
+    def _after_process_record(self, context: dict[str, Any]) -> None:
+        """As in the SDK (sinks/core.py:644), without its message of the whole batch for each row."""
+
     def process_batch(self, context: dict[str, Any]) -> None:
         """Write the rows, after those of the sinks that they may refer to."""
         for sink in self.target.sinks_of(self.after):
             self.target.drain_one(sink)
-        self.write(context["rows"])
+        self.target.write_later(partial(self.write, context["rows"]))
 
     @abc.abstractmethod
     def write(self, rows: Sequence[Row]) -> None:

@@ -445,7 +445,7 @@ def test_an_empty_setting_is_one_that_was_not_made(site):
 
 
 def test_a_signal_in_the_middle_of_the_ledgers_work_waits_for_its_end(site, monkeypatch):
-    find, signals = store._find, [signal.SIGTERM]
+    find, signals = store.find, [signal.SIGTERM]
 
     def interrupted(*args):
         while signals:
@@ -453,7 +453,7 @@ def test_a_signal_in_the_middle_of_the_ledgers_work_waits_for_its_end(site, monk
         return find(*args)
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setattr(store, "_find", interrupted)
+    monkeypatch.setattr(store, "find", interrupted)
     rows = [contact(number, cr0dd_loyaltyid=f"N{number}") for number in (1, 2)]
     try:
         with pytest.raises(SystemExit) as end:

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annex_d365.annexcloud.bulk import BULK_LIMIT, MAX_REFUSALS
-from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.members import Member, Members
-from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+from annex_d365.errors import OutageError, RepeatedError, RowError, ServiceError, SettingError
 from annex_d365.gate import Gate
 
 EXISTS = {"statusCode": 409, "errorCode": "AC1006", "errorMessage": "Müller-marker"}

@@ -16,11 +16,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from annex_d365.annexcloud.client import MAX_ID_LENGTH, AnnexCloud, path_segment, service_root
-from annex_d365.annexcloud.errors import RepeatedError
 from annex_d365.annexcloud.judge import MAX_BAD_ROWS
 from annex_d365.annexcloud.members import Member, Members, nested
 from annex_d365.annexcloud.token import Credentials, hmac_claim
-from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+from annex_d365.errors import OutageError, RepeatedError, RowError, ServiceError, SettingError
 from annex_d365.gate import Gate
 
 

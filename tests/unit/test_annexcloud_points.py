@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
 
-from annex_d365.annexcloud.errors import InDoubtError, RepeatedError
+from annex_d365.annexcloud.errors import InDoubtError
 from annex_d365.annexcloud.points import Activity, Points, Posting
 from annex_d365.annexcloud.token import hmac_claim
-from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
+from annex_d365.errors import OutageError, RepeatedError, RowError, ServiceError, SettingError
 from annex_d365.gate import Gate
 
 NO_CONNECTION = requests.ConnectionError(MaxRetryError(None, "", NewConnectionError(None, "refused")))

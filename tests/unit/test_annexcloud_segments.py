@@ -216,6 +216,14 @@ def test_a_count_that_differs_makes_a_segment_incomplete(service, segments, reco
     assert read(segments, 1)[-1] == ("1", [], complete)
 
 
+@pytest.mark.parametrize(("records", "complete"), [((4, 4), False), ((4, 3), False), ((3, 3), True), ((2, 2), True)])
+def test_a_member_who_comes_twice_is_sent_once(service, segments, records, complete):
+    """One has joined while the list was read, and another one may have been missed: the count tells."""
+    service.answers["/eligiblesegment/1?page=1"] = page("M1", "M2", pages=2, records=records[0])
+    service.answers["/eligiblesegment/1?page=2"] = page("M2", "M3", pages=2, records=records[1])
+    assert read(segments, 1) == [("1", ["M1", "M2"], False), ("1", ["M3"], False), ("1", [], complete)]
+
+
 def test_what_concerns_one_segment_ends_that_one_only(service, segments):
     service.answers["/eligiblesegment/1?page=1"] = REFUSED
     service.answers["/eligiblesegment/2?page=1"] = page("M1", pages=2)

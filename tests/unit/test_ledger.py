@@ -379,7 +379,7 @@ def test_what_was_saved_survives_a_kill_and_half_a_save_does_not(url, ledger):
 def test_a_save_that_fails_midway_saves_nothing(book):
     def entries():
         yield Entry("1", "t")
-        yield Entry("2", "t", version=None)
+        yield Entry("2", "t", digests=None)
 
     with pytest.raises(ConnectorError, match="failed"):
         book.save(entries())

@@ -92,9 +92,12 @@ def test_an_error_is_one_line_and_an_exit_code(error, caplog):
     assert caplog.records[0].exc_info is None
 
 
-def test_a_bug_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        run(plugin_that_raises(ZeroDivisionError()))
+def test_a_bug_keeps_its_traceback_but_not_its_message(caplog):
+    with pytest.raises(SystemExit) as stop:
+        run(plugin_that_raises(KeyError("ann@example.com")))
+    assert stop.value.code == 1
+    assert "in cli\n    raise error\nKeyError: its message is not shown" in caplog.text
+    assert "ann@example.com" not in caplog.text
 
 
 def test_a_target_that_failed_takes_what_its_tap_still_sends(tmp_path):

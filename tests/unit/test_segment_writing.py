@@ -188,12 +188,12 @@ def copy(n, origin="annexcloud:1/2", **more):
 
 
 def copies(*found):
-    return Copies(Listed(*found), "msdynmkt_sourcesegmenturi", lambda: None)
+    return Copies(Listed(*found), "msdynmkt_sourcesegmenturi")
 
 
 def test_copies_are_listed_once():
     listed = Listed(copy(1), copy(2, "annexcloud:1/3"))
-    found = Copies(listed, "x", lambda: None)
+    found = Copies(listed, "x")
     assert [found.by_origin(f"annexcloud:1/{n}") for n in (2, 3, 4)] == [*listed.found, None]
     assert listed.conditions == ["startswith(x,'annexcloud:')"]
 
@@ -215,13 +215,13 @@ def test_each_dead_copy_moves_the_guid_of_the_next_one(status):
 @pytest.mark.parametrize("key", ["", "550", "nosuch' or 1 eq 1", number(1) + "x"])
 def test_only_guids_are_looked_for(key):
     listed = Listed(copy(1))
-    assert Copies(listed, "x", lambda: None).by_id(key) is None
+    assert Copies(listed, "x").by_id(key) is None
     assert listed.conditions == []
 
 
 def test_a_guid_in_any_case_is_looked_for_once():
     listed = Listed(copy(0xA))
-    found = Copies(listed, "x", lambda: None)
+    found = Copies(listed, "x")
     assert found.by_id(number(0xA).upper()) == found.get(number(0xA)) == listed.found[0]
     assert listed.conditions == [f"msdynmkt_segmentid eq {number(0xA)}"]
     assert found.read(number(0xA)) == listed.found[0]
