@@ -1,4 +1,4 @@
-"""Writes what README.md and meltano.yml say about settings from the settings themselves (``make docs``)."""
+"""Writes what the documents and meltano.yml say about settings from the settings themselves (``make docs``)."""
 
 from __future__ import annotations
 
@@ -54,10 +54,8 @@ def yaml(plugin: str) -> Iterator[str]:
     """The settings of a plugin as Meltano declares them."""
     yield "    settings:"
     for name, rule in settings_of(plugin).items():
-        # Choices are left to the plugin: Meltano meets a wrong one (kind `options`) with a traceback.
-        kind = {"date-time": "date_iso8601"}.get(rule.get("format", ""), _kind(rule))
         yield f"    - name: {name}"
-        yield f"      kind: {kind}"
+        yield f"      kind: {kind_of(rule)}"
         if rule.get("secret"):
             yield "      sensitive: true"
     for name, kind in BUILT_IN.items():
@@ -67,11 +65,12 @@ def yaml(plugin: str) -> Iterator[str]:
 
 def preset(stream: str) -> Iterator[str]:
     """What the target makes of a stream of our taps."""
-    yield "| member | contact |"
-    yield "|---|---|"
-    yield "| `id` | `member_id_column`, else found by e-mail |"
-    for field, column in PRESETS[ANNEX_CLOUD, stream].fields.items():
-        yield f"| `{field}` | `{column}` |"
+    yield "| member | contact | group of `field_owners` |"
+    yield "|---|---|---|"
+    yield "| `id` | `member_id_column`, else found by e-mail | |"
+    preset = PRESETS[ANNEX_CLOUD, stream]
+    for field, column in preset.fields.items():
+        yield f"| `{field}` | `{column}` | `{preset.shared[field].group.value}` |"
 
 
 def streams(tap: Tap) -> Iterator[str]:
@@ -99,6 +98,12 @@ def taps() -> dict[str, Iterator[str]]:
         return {f"streams of {tap.name}": iter(list(streams(tap))) for tap in made}
 
 
+def kind_of(rule: Mapping[str, Any]) -> str:
+    """Meltano's word for the type of a setting."""
+    # Choices are left to the plugin: Meltano meets a wrong one (kind `options`) with a traceback.
+    return {"date-time": "date_iso8601"}.get(rule.get("format", ""), _kind(rule))
+
+
 def _kind(rule: Mapping[str, Any]) -> str:
     kinds = [each for each in ([rule["type"]] if isinstance(rule["type"], str) else rule["type"]) if each != "null"]
     return {"number": "decimal"}.get(kinds[0], kinds[0])
@@ -116,8 +121,9 @@ def between(text: str, start: str, end: str, lines: Iterator[str]) -> str:
 
 def current() -> dict[Path, str]:
     """The files as they should be."""
-    readme, meltano = (ROOT / "README.md"), (ROOT / "meltano.yml")
-    texts = {readme: readme.read_text(encoding="utf-8"), meltano: meltano.read_text(encoding="utf-8")}
+    meltano = ROOT / "meltano.yml"
+    paths = [meltano, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
     for plugin in PLUGINS:
         mark = f"# settings of {plugin} (make docs)"
         texts[meltano] = between(texts[meltano], mark, "# end of settings", yaml(plugin))
@@ -127,7 +133,9 @@ def current() -> dict[Path, str]:
         "preset of contacts": preset("contacts"),
     }
     for name, lines in tables.items():
-        texts[readme] = between(texts[readme], f"<!-- {name} (make docs) -->", f"<!-- end of {name} -->", lines)
+        mark = f"<!-- {name} (make docs) -->"
+        path = next((path for path, text in texts.items() if mark in text), meltano)
+        texts[path] = between(texts[path], mark, f"<!-- end of {name} -->", lines)
     return texts
 
 

@@ -8,6 +8,8 @@ import re
 import pytest
 from support import ROOT
 
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
 spec = importlib.util.spec_from_file_location("tables", ROOT / "scripts" / "tables.py")
 tables = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tables)
@@ -15,12 +17,13 @@ spec.loader.exec_module(tables)
 
 @pytest.fixture(scope="module")
 def wanted():
-    return {path.name: text for path, text in tables.current().items()}
+    return tables.current()
 
 
-@pytest.mark.parametrize("name", ["README.md", "meltano.yml"])
-def test_tables_are_current(wanted, name):
-    assert (ROOT / name).read_text(encoding="utf-8") == wanted[name], "stale; run `make docs`"
+def test_tables_are_current(wanted):
+    assert {path.name for path in wanted} >= {"README.md", "meltano.yml", "tap-d365.md", "target-annex.md"}
+    stale = [path.name for path, text in wanted.items() if path.read_text(encoding="utf-8") != text]
+    assert not stale, "run `make docs`"
 
 
 @pytest.mark.parametrize("plugin", tables.PLUGINS)
@@ -38,9 +41,28 @@ def test_a_missing_mark_is_told():
 
 def test_documents_name_tests_that_are_there():
     sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "tests").rglob("*.py")}
-    for document in (ROOT / "docs" / "pain-points.md", ROOT / "README.md"):
+    for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         for path in re.findall(r"`(tests/[\w/]+\.py)`", text):
             assert path in sources, path
         for name in re.findall(r"`(test_\w+)`", text):
             assert any(f"def {name}(" in source for source in sources.values()), name
+
+
+def anchors(text):
+    """The anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document):
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        there = (document.parent / path).resolve() if path else document
+        assert there.exists(), link
+        if anchor:
+            assert anchor in anchors(there.read_text(encoding="utf-8")), link
