@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import hypothesis
 import pytest
 from support import LOGIN, ORGANISATION, Reroute, shared_sandbox
@@ -11,6 +14,13 @@ from annex_d365 import http
 # Machines that run tests are shared: a slow example is no fault.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+
+@pytest.fixture(autouse=True)
+def _hooks(monkeypatch):
+    """Commands that run in this process change what becomes of uncaught errors, for their process."""
+    for module in (sys, threading):
+        monkeypatch.setattr(module, "excepthook", module.excepthook)
 
 
 @pytest.fixture
