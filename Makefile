@@ -22,7 +22,7 @@ demo: setup  ## both sides seeded, all four pipelines run by Meltano, then edits
 	@$(BIN)/python -m annex_d365_sandbox.demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: setup  ## both ways for SOAK_SECONDS (1200), broken on purpose; SOAK_SEED (docs/trust.md)
 	@PYTHONPATH=tests $(BIN)/python -W ignore -m soak
@@ -55,7 +55,7 @@ audit: setup  ## known vulnerabilities of what requirements.lock names
 	@$(BIN)/python scripts/audit.py $(VENV)-audit
 
 coverage: setup  ## all tests, with the share of branches that they take (at least 95 %)
-	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 ci:  ## what has to pass before a change lands
 	@.ci/run

@@ -17,7 +17,7 @@ from platforms.environments import lock
 from platforms.result import Failure, Result
 from platforms.world import World
 
-#: Row -> module with ``run(world) -> Result``, and the page in docs/platforms/ that it proves.
+#: Row -> module with ``run(world) -> Result``; its first line names the page that it proves.
 ROWS = {
     "shell": "platforms.shell",
     "postgres-target": "platforms.postgres_target",
@@ -40,6 +40,11 @@ class Line:
     seconds: float
     result: Result | None = None
     reason: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """``pass`` and what else was shown, or why it failed."""
+        return f"FAIL: {self.reason}" if self.result is None else " + ".join(("pass", *self.result.shown))
 
 
 def attempt(name: str, run: Callable[[World], Result]) -> Line:
@@ -68,11 +73,11 @@ def table(lines: list[Line]) -> Table:
     ):
         made.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for line in lines:
-        versions, rows, outcome = "", "", f"FAIL: {line.reason}"
+        versions, rows = "", ""
         if line.result is not None:
             versions = ", ".join(f"{name} {version}" for name, version in line.result.versions.items())
-            rows, outcome = str(line.result.rows), " + ".join(("pass", *line.result.shown))
-        made.add_row(line.name, versions, rows, f"{line.seconds:.0f}", outcome)
+            rows = str(line.result.rows)
+        made.add_row(line.name, versions, rows, f"{line.seconds:.0f}", line.outcome)
     return made
 
 
@@ -93,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     lines = []
     for name in chosen.rows or ROWS:
         print(f"{name} …", file=sys.stderr, flush=True)  # noqa: T201 - it takes minutes; say where it is
-        lines.append(attempt(name, import_module(ROWS[name]).run))
+        line = attempt(name, import_module(ROWS[name]).run)
+        lines.append(line)
+        print(f"{name}: {line.outcome}, {line.seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
     Console(width=None if sys.stdout.isatty() else 160).print(table(lines), markup=False)
     return int(any(line.reason for line in lines))
 

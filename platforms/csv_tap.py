@@ -1,4 +1,4 @@
-"""``tap-spreadsheets``: a CSV file of customers (docs/platforms/csv-tap.md)."""
+"""``tap-spreadsheets``: a CSV file of customers (docs/platforms/taps.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``target-duckdb`` into a file (docs/platforms/duckdb-target.md)."""
+"""``target-duckdb`` into a file (docs/platforms/targets.md)."""
 
 from __future__ import annotations
 

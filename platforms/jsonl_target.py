@@ -1,4 +1,4 @@
-"""``target-jsonl`` into files (docs/platforms/jsonl-target.md)."""
+"""``target-jsonl`` into files (docs/platforms/targets.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``plinxore-target-s3`` into Parquet files on an S3 of its own, moto's (docs/platforms/parquet-target.md)."""
+"""``plinxore-target-s3`` into Parquet files on an S3 of its own, moto's (docs/platforms/targets.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``meltanolabs-tap-postgres``: a table of customers (docs/platforms/postgres-tap.md)."""
+"""``meltanolabs-tap-postgres``: a table of customers (docs/platforms/taps.md)."""
 
 from __future__ import annotations
 

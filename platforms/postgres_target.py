@@ -1,4 +1,4 @@
-"""``meltanolabs-target-postgres`` into a PostgreSQL of its own (docs/platforms/postgres-target.md)."""
+"""``meltanolabs-target-postgres`` into a PostgreSQL of its own (docs/platforms/targets.md)."""
 
 from __future__ import annotations
 

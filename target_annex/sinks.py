@@ -34,7 +34,7 @@ class ObjectSink(RowSink):
     """Rows become objects of one kind."""
 
     #: Enough for eight calls at a time. A signal waits for the end of two batches, which should not take minutes.
-    MAX_SIZE_DEFAULT = 4000
+    MAX_SIZE_DEFAULT = 2000
 
     target: TargetAnnex
 

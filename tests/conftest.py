@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 
@@ -10,17 +11,30 @@ import pytest
 from support import LOGIN, ORGANISATION, Reroute, shared_sandbox
 
 from annex_d365 import http
+from annex_d365.discretion import Discretion
 
 # Machines that run tests are shared: a slow example is no fault.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
 
 
+#: They take minutes: first, so that no worker is left with them at the end.
+LONG = ("test_soak.py", "test_pipeline.py", "test_leaks.py", "test_limits.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(autouse=True)
 def _hooks(monkeypatch):
-    """Commands that run in this process change what becomes of uncaught errors, for their process."""
+    """Commands that run in this process change what becomes of uncaught errors and of logs, for their process."""
     for module in (sys, threading):
         monkeypatch.setattr(module, "excepthook", module.excepthook)
+    yield
+    for handler in logging.root.handlers:  # those of pytest stay
+        for each in [each for each in handler.filters if isinstance(each, Discretion)]:
+            handler.removeFilter(each)
 
 
 @pytest.fixture

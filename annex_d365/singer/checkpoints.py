@@ -24,7 +24,7 @@ from annex_d365.singer.behind import WriteBehind
 from annex_d365.singer.reader import Reader
 
 #: A STATE has its rows written as soon as so many wait for it, ...
-CHECKPOINT_ROWS = 4000
+CHECKPOINT_ROWS = 2000
 #: ... or once the last one is this old: a tap that sends one with every row must not make batches of one row.
 CHECKPOINT_SECONDS = 10.0
 

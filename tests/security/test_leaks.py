@@ -230,6 +230,7 @@ def test_what_plugins_tell_of_themselves(runs, module):
 
 def test_commands(runs):
     sandbox = runs.sandbox
+    plant(sandbox)  # the runs of other tests make both sides equal
     dynamics = tap_config(sandbox)
     common = {"ledger_url": "sqlite:///ledger.db", "max_reject_percent": 100}
     settings = {

@@ -190,9 +190,11 @@ def _type_name(attribute: Row) -> str:
 
 def _labels(option: Row) -> Iterator[str]:
     """Labels of a choice: that of the user's language, then all."""
-    label = option.get("Label") or {}
+    label = option.get("Label")
+    if not isinstance(label, dict):
+        return iter(())
     every = [label.get("UserLocalizedLabel"), *(label.get("LocalizedLabels") or ())]
-    return (each["Label"] for each in every if each and each.get("Label"))
+    return (each["Label"] for each in every if isinstance(each, dict) and each.get("Label"))
 
 
 def _number(value: Any) -> Decimal | None:
