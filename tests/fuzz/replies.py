@@ -61,11 +61,11 @@ class Replies(Fuzzer):
 
     name = "replies"
 
-    def run(self, seconds):
+    def run(self, seconds, fewest=0):
         self.sandbox = Sandbox(contacts=CONTACTS, segments_api="both", seed=7)
         self.works = [self._tap_d365, self._tap_annex, self._into_annex, self._into_dynamics]
         with self.sandbox:
-            super().run(seconds)
+            super().run(seconds, fewest)
             Spoiler.chance = None
 
     def prepare(self, patch):

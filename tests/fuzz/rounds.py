@@ -48,14 +48,14 @@ class Fuzzer:
         self.directory, self.seed = directory, seed
         self.counts: Counter[str] = Counter()
 
-    def run(self, seconds):
-        """All rounds; raises :class:`BrokenError` with the first one that ended badly."""
+    def run(self, seconds, fewest=0):
+        """Rounds for so long, and so many at least; raises :class:`BrokenError` with the first that ended badly."""
         until, number = time.monotonic() + seconds, 0
         with pytest.MonkeyPatch.context() as patch:
             for name, value in QUICK.items():
                 patch.setattr(name, value)
             self.prepare(patch)
-            while time.monotonic() < until:
+            while number < fewest or time.monotonic() < until:
                 seed = f"{self.seed}/{number}"
                 number += 1
                 self.counts["rounds"] += 1

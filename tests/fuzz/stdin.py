@@ -27,13 +27,13 @@ class Stdin(Fuzzer):
 
     name = "stdin"
 
-    def run(self, seconds):
+    def run(self, seconds, fewest=0):
         self.sandbox = Sandbox(contacts=CONTACTS, segments_api="journeys", seed=7)
         with self.sandbox:
             people = list(self.sandbox.site.members())
             self.members = [each["id"] for each in people[:3]]
             self.others = self._others()
-            super().run(seconds)
+            super().run(seconds, fewest)
 
     def _others(self):
         """Who is in no message: members and contacts."""
