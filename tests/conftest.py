@@ -31,7 +31,14 @@ def _hooks(monkeypatch):
     """Commands that run in this process change what becomes of uncaught errors and of logs, for their process."""
     for module in (sys, threading):
         monkeypatch.setattr(module, "excepthook", module.excepthook)
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    levels = {each: each.level for each in loggers if isinstance(each, logging.Logger)}
     yield
+    logging.disable(logging.NOTSET)
+    for each in [logging.root, *logging.root.manager.loggerDict.values()]:
+        if isinstance(each, logging.Logger):
+            each.disabled = False
+            each.setLevel(levels.get(each, logging.NOTSET))
     for handler in logging.root.handlers:  # those of pytest stay
         for each in [each for each in handler.filters if isinstance(each, Discretion)]:
             handler.removeFilter(each)

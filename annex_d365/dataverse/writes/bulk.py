@@ -111,7 +111,8 @@ class Bulk:
             raise TooMuchError(in_doubt=False)
 
         def read(response: requests.Response) -> list[str]:
-            ids = msgspec.json.decode(response.content).get("Ids", []) if response.content else []
+            decoded = msgspec.json.decode(response.content) if response.content else None
+            ids = decoded.get("Ids", []) if isinstance(decoded, dict) else []
             if ids and len(ids) != len(tasks):
                 raise ValueError("not one id for each row")
             return ids
