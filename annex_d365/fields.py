@@ -6,7 +6,6 @@ One list each: the target's presets fill the columns, `field_owners` says by gro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -106,8 +105,6 @@ CONTACT_COLUMNS: tuple[LoyaltyColumn, ...] = (
     LoyaltyColumn("availablerewards", ("availableRewards",), "Available Rewards", "Memo", 4000),
 )
 
-#: By their names in Annex Cloud.
-BY_FIELD: Mapping[str, LoyaltyColumn] = {each.field: each for each in CONTACT_COLUMNS}
 
 #: Fields of an activity (Annex page 6). The member's id is not among them: the tap adds it.
 ACTIVITY_COLUMNS: tuple[LoyaltyColumn, ...] = (

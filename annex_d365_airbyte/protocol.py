@@ -32,7 +32,7 @@ class Specification(Model):
     """How a source is configured; the schema is that of the form people fill in."""
 
     connectionSpecification: dict[str, Any]  # noqa: N815 - the protocol's name
-    supportsIncremental: bool = False  # noqa: N815
+    supportsIncremental: bool = False  # noqa: N815 - Airbyte's name
 
 
 class SpecMessage(Message, tag="SPEC"):
@@ -51,7 +51,7 @@ class ConnectionStatus(Model):
 class ConnectionStatusMessage(Message, tag="CONNECTION_STATUS"):
     """Answer to ``check``."""
 
-    connectionStatus: ConnectionStatus  # noqa: N815
+    connectionStatus: ConnectionStatus  # noqa: N815 - Airbyte's name
 
 
 class Stream(Model):
@@ -125,7 +125,7 @@ class StreamState(Model):
 class Count(Model):
     """Records since the last state of the stream."""
 
-    recordCount: float  # noqa: N815
+    recordCount: float  # noqa: N815 - Airbyte's name
 
 
 class GlobalState(Model):
@@ -139,7 +139,7 @@ class State(Model):
 
     type: Literal["STREAM", "GLOBAL", "LEGACY"] = msgspec.field(default="LEGACY")
     stream: StreamState | None = None
-    sourceStats: Count | None = None  # noqa: N815
+    sourceStats: Count | None = None  # noqa: N815 - Airbyte's name
     all: GlobalState | None = msgspec.field(default=None, name="global")
 
 

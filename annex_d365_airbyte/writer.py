@@ -10,6 +10,7 @@ from singer_sdk import Stream
 from singer_sdk.singerlib import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 
+from annex_d365.errors import SettingError
 from annex_d365_airbyte import protocol
 from annex_d365_airbyte.catalog import DELETED_AT, NO_STATE, SDC_DELETED_AT, UPDATED_AT
 from annex_d365_airbyte.protocol import StreamDescriptor, StreamStatus, encode, now
@@ -92,8 +93,8 @@ class AirbyteWriter(SilentWriter):
                     f"All rows of {message.stream} were read, for it cannot be told which ones were deleted since the "
                     "last sync. Refresh the stream in Airbyte to drop them."
                 )
-            case _:
-                raise NotImplementedError(f"{message.type} has no counterpart in Airbyte.")
+            case _:  # BATCH: of the SDK's messages there is no other one
+                raise SettingError("batch_config", "Airbyte takes records, not files of them; leave it out.")
 
     def _open(self, stream: str) -> None:
         if stream in self._counts:

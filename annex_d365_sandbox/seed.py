@@ -19,6 +19,7 @@ from annex_d365_sandbox.dataverse.marketing import leads
 from annex_d365_sandbox.dataverse.marketing import seed as segments
 from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, CURRENCY_ID, USER_ID
 from annex_d365_sandbox.names import ODD_FIRST, ODD_LAST, Pool, pools
+from annex_d365_sandbox.owned import owned
 from annex_d365_sandbox.specimens import plant_specimens
 
 if TYPE_CHECKING:
@@ -109,20 +110,6 @@ def _moment(rng: random.Random) -> str:
     return _text(LATEST - timedelta(seconds=rng.randrange(_SPAN)))
 
 
-def _owned(created: str, modified: str) -> dict[str, Any]:
-    return {
-        "createdon": created,
-        "modifiedon": modified,
-        "createdby": USER_ID,
-        "modifiedby": USER_ID,
-        "ownerid": USER_ID,
-        "owninguser": USER_ID,
-        "owningbusinessunit": BUSINESS_UNIT_ID,
-        "statecode": 0,
-        "statuscode": 1,
-    }
-
-
 def _base() -> dict[str, list[dict[str, Any]]]:
     """The rows that every organisation has: what lookups point to."""
     start = _text(LATEST - timedelta(seconds=_SPAN))
@@ -161,7 +148,7 @@ def _account(rng: random.Random, number: int) -> dict[str, Any]:
     created = _moment(rng)
     revenue = rng.randrange(10**9) * 100
     return {
-        **_owned(created, created),
+        **owned(created, created),
         "accountid": _guid(rng),
         "name": f"{rng.choice(pool.last)} {rng.choice(('Retail', 'Stores', 'Market', 'Outlet'))} {number}",
         "accountnumber": f"A{number:06d}",
@@ -181,7 +168,7 @@ def _contact(rng: random.Random, pool: Pool, number: int, accounts: Sequence[str
     created, modified = sorted((_moment(rng), _moment(rng)))
     city, postcode, street = rng.choice(pool.cities), rng.choice(pool.postcodes), rng.choice(pool.streets)
     row: dict[str, Any] = {
-        **_owned(created, modified),
+        **owned(created, modified),
         "contactid": _guid(rng),
         "firstname": first,
         "lastname": last,
@@ -285,7 +272,7 @@ def _activity(rng: random.Random, contact: dict[str, Any]) -> dict[str, Any]:
     at = max(contact["createdon"], _moment(rng))
     points = rng.randrange(-500, 1000)
     return {
-        **_owned(at, at),
+        **owned(at, at),
         "cr0dd_loyaltyactivityid": _guid(rng),
         "cr0dd_name": f"{'Redeemed' if points < 0 else 'Earned'} {abs(points)}",
         "firstname": contact["firstname"],

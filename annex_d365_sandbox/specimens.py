@@ -9,10 +9,11 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
-from annex_d365_sandbox.dataverse.models import BUSINESS_UNIT_ID, CURRENCY_ID, USER_ID, Organisation
+from annex_d365_sandbox.dataverse.models import CURRENCY_ID, USER_ID, Organisation
 from annex_d365_sandbox.dataverse.schema import Table
 from annex_d365_sandbox.dataverse.tables import EXTRA
 from annex_d365_sandbox.dataverse.tables.specimen import SPECIMEN
+from annex_d365_sandbox.owned import owned
 
 _ROWS, _EXTRA_ROWS = 20, 3
 _MOMENT = "2025-12-31T23:59:59"
@@ -74,15 +75,7 @@ def _kept(table: Table, row_id: str, number: int) -> dict[str, Any]:
     return {
         table.primary_id: row_id,
         "cr0dd_name": f"{table.label} {number}",
-        "createdon": _MOMENT,
-        "modifiedon": _MOMENT,
-        "createdby": USER_ID,
-        "modifiedby": USER_ID,
-        "ownerid": USER_ID,
-        "owninguser": USER_ID,
-        "owningbusinessunit": BUSINESS_UNIT_ID,
-        "statecode": 0,
-        "statuscode": 1,
+        **owned(_MOMENT, _MOMENT),
     }
 
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import jsonschema
 import pytest
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
 from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, SchemaMessage, StateMessage
 from support import ROOT, shared_sandbox, tap_config
 
@@ -100,6 +101,15 @@ def test_a_child_is_open_beside_its_parent():
     written.writer.end()
     assert [each for each in written.short if "COMPLETE" in each] == ["COMPLETE parent", "COMPLETE child"]
     assert written.short.index("COMPLETE parent") > written.short.index("RECORD child")
+
+
+def test_files_have_no_counterpart():
+    """``batch_config`` is a setting of the SDK, which the form of the source does not offer."""
+    batch = SDKBatchMessage(
+        stream="a", encoding=BaseBatchFileEncoding(format="jsonl"), manifest=["file:///path/to/a.jsonl.gz"]
+    )
+    with pytest.raises(SettingError, match="Setting `batch_config`: Airbyte takes records"):
+        Written(stream("a"))(schema("a"), batch)
 
 
 def test_a_stream_that_fails_is_incomplete():

@@ -50,7 +50,6 @@ KINDS = {
     )
 }  # fmt: skip
 LOOKUPS = frozenset({LOOKUP, CUSTOMER, OWNER})
-CHOICES = frozenset({PICKLIST, STATE, STATUS})
 TEXTS = frozenset({STRING, MEMO})
 SCALED = frozenset({DECIMAL, MONEY})
 WHOLE = frozenset({INTEGER, BIGINT})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import io
 import logging
@@ -32,7 +33,7 @@ class BrokenError(AssertionError):
     """A round that ended otherwise."""
 
 
-class Fuzzer:
+class Fuzzer(abc.ABC):
     """Rounds of one kind until the time is over.
 
     Subclasses say what a round is.
@@ -64,12 +65,12 @@ class Fuzzer:
                 except BrokenError as broken:
                     raise BrokenError(f"{self.name}, seed {seed}: {broken}") from None
 
-    def prepare(self, patch):
+    def prepare(self, patch):  # noqa: B027 - not all kinds have something to prepare
         """Once, before the first round."""
 
+    @abc.abstractmethod
     def round(self, chance):
         """One round. Raises :class:`BrokenError`."""
-        raise NotImplementedError
 
     def attempt(self, work):
         """Do it, and count how it ended: ``well``, or ``told`` in a sentence. Raises :class:`BrokenError` for a bug."""

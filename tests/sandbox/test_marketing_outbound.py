@@ -203,6 +203,17 @@ def test_static_members(crm):
     assert state["msdyncrm_state"] == "Live"
 
 
+def test_an_evaluation_leaves_out_who_was_deleted(crm):
+    static(crm, [1, 2, 3])
+    crm.call("PATCH", f"{SET}({SEGMENT})", body={"statuscode": GOING_LIVE})
+    go_live(crm)
+    crm.organisation.delete("contact", contact(2))
+    assert row(crm)["msdyncrm_segmentsize"] == 3, "as it was evaluated last"
+    assert update(crm, "removeByIds", msdyncrm_memberids=json.dumps([contact(3)])).status == 204
+    crm.clock.advance(1)
+    assert (members(crm), row(crm)["msdyncrm_segmentsize"]) == ([1], 1)
+
+
 def test_actions_of_2019(crm):
     static(crm, [1])
     body = {"msdyncrm_segmentid": SEGMENT, "msdyncrm_segmentmemberids": json.dumps([contact(2), contact(3)])}

@@ -1,8 +1,7 @@
-"""Who is remembered as a member of a copy. On SQLite, and on PostgreSQL where LEDGER_TEST_URL names a database."""
+"""Who is remembered as a member of a copy."""
 
 from __future__ import annotations
 
-import os
 import uuid
 from contextlib import closing
 
@@ -12,27 +11,6 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, inspect, text
 
 from annex_d365.ledger import LEARNT, Ledger, Waiting, memberships
-
-SERVER = os.environ.get("LEDGER_TEST_URL", "")
-URLS = ["sqlite", *(["postgresql"] if SERVER else [])]
-
-
-@pytest.fixture(params=URLS)
-def url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else SERVER
-
-
-@pytest.fixture
-def ledger(url):
-    site, opened = uuid.uuid4().hex, []
-
-    def open_ledger(**options):
-        opened.append(Ledger(url, **{"site": site, "run": "run-1", **options}))
-        return opened[-1]
-
-    yield open_ledger
-    for each in opened:
-        each.close()
 
 
 @pytest.fixture

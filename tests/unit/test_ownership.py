@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from annex_d365.fields import CONTACT_COLUMNS, DEFAULT_PREFIX, Form, Group, comparable
 from annex_d365.ledger import digest
 from target_annex.mapping import member_mapping
+from target_annex.member_settings import member_rules
 from target_annex.ownership import TOLD_CONFLICTS, Conflicts, Ownership, Verdict, ownership, verdict
 from target_annex.presets import PRESETS, annex_preset, row_preset
-from target_annex.settings import CONFIG, member_rules
+from target_annex.settings import CONFIG
 
 values = st.sampled_from(["", "a", "b", "c"])
 DEFAULTS = {name: rule.get("default") for name, rule in CONFIG["properties"].items()}
