@@ -112,6 +112,13 @@ class LogBased:
                     return
             if delta:
                 self._warn(obstacle, exact=exact)
+            elif not self._snapshot.kept and "delta" not in self._state:
+                # Once, and while it can still be helped: nobody asks for the keys before deletions are missing.
+                self._stream.logger.warning(
+                    "Deletions from %s are sent key by key only as long as the service remembers the last run (7 days "
+                    "by default); after that, only ACTIVATE_VERSION tells of them. `snapshot_path` keeps them exact.",
+                    self._stream.name,
+                )
             yield from self._start(delta.get("version"), BY_KEYS if exact else BY_VERSION)
 
     def _saved(self) -> dict[str, Any]:

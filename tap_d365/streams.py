@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.helpers._compat import datetime_fromisoformat
 from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import ActivateVersionMessage, Catalog, Metadata, MetadataMapping, Schema
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, REPLICATION_LOG_BASED
@@ -121,8 +122,8 @@ class TableStream(PlainStream):
             select=records.select,
             filter=all_of(
                 self._settings.filter,
-                f"createdon ge {_moment(shard['from'])}" if shard.get("from") else "",
-                f"createdon lt {_moment(shard['to'])}" if shard.get("to") else "",
+                f"createdon ge {in_form(shard['from'])}" if shard.get("from") else "",
+                f"createdon lt {in_form(shard['to'])}" if shard.get("to") else "",
             ),
             top=self._settings.top,
             expand=records.expand,
@@ -224,7 +225,7 @@ class TableStream(PlainStream):
         """All rows; those since the start date, and resumable, where the table has a change time."""
         if self.replication_key:
             start = self.config.get("start_date")
-            return self.ranges(structs, None, _moment(start) if start else None)
+            return self.ranges(structs, None, in_form(start) if start else None)
         return self._all_rows(structs)
 
     def _full_table(self, structs: RecordStructs) -> Iterator[Record]:
@@ -262,6 +263,14 @@ def _text(moment: datetime | None) -> str | None:
     return moment.astimezone(timezone.utc).strftime(FORM) if moment else None
 
 
-def _moment(value: str) -> str:
-    moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    return _text(moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) or ""
+def in_form(value: str) -> str:
+    """A time of the settings, in the form of the rows' own timestamps; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    moment = datetime_fromisoformat(value)
+    try:
+        return _text(moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) or ""
+    except OverflowError:
+        raise ValueError(value) from None

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from singer_sdk import Stream, Tap
-from singer_sdk.helpers._compat import datetime_fromisoformat
 from singer_sdk.singerlib import CatalogEntry, MetadataMapping
 
 from annex_d365.dataverse.client import Dataverse
@@ -18,7 +17,7 @@ from annex_d365.singer.plugin import Plugin
 from annex_d365.singer.writer import Writer
 from tap_d365.segment_choice import SEGMENT_STREAMS, segment_streams
 from tap_d365.settings import CONFIG
-from tap_d365.streams import TableStream
+from tap_d365.streams import TableStream, in_form
 from tap_d365.tables import read_configured, table_settings
 
 
@@ -82,17 +81,16 @@ class TapD365(Plugin, Tap):
             "shard.from": shard.get("from"),
             "shard.to": shard.get("to"),
         }
-        for name, value in times.items():
-            if value and not _is_time(value):
-                raise SettingError(name, "is not a time such as 2026-01-31T00:00:00Z.")
+        moments = {name: _moment(name, value) for name, value in times.items() if value}
+        if "shard.to" in moments and moments.get("shard.from", "") >= moments["shard.to"]:
+            raise SettingError("shard", "`to` is not after `from`: there is no row between them.")
 
 
-def _is_time(value: str) -> bool:
+def _moment(name: str, value: str) -> str:
     try:
-        datetime_fromisoformat(value)
+        return in_form(value)
     except ValueError:
-        return False
-    return True
+        raise SettingError(name, "is not a time such as 2026-01-31T00:00:00Z.") from None
 
 
 def _is_selected(entry: CatalogEntry) -> bool:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from singer_sdk import typing as th
 
-from annex_d365.annexcloud.client import DEFAULT_BASE_URL, service_root
-from annex_d365.dataverse.writes import Way, WriteOptions
+from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.errors import SettingError
-from annex_d365.fields import DEFAULT_PREFIX, MEMBER_ID
 from annex_d365.singer.organization import organization_settings
+from annex_d365.singer.site import site_settings
+from target_annex.dynamics import settings as row_settings
+from target_annex.member_settings import SETTINGS as MEMBER_SETTINGS
 from target_annex.ownership import BOTH, DEFAULT_OWNERS, ON_CONFLICT
 from target_annex.presets import ANNEX_CLOUD, D365, SEGMENT_STREAMS
 from target_annex.segments.settings import SETTINGS as SEGMENT_SETTINGS
 
 OBJECTS = ("members", "points", *SEGMENT_STREAMS)
-DEFAULT_MEMBER_ID_COLUMN = "cr0dd_loyaltyid"
 #: What is done to rows of the destination; Annex Cloud knows the first two.
 MODES = ("upsert", "update", "create", "delete")
 _MODES_OF_MEMBERS = MODES[:2]
-
-#: What `bypass_business_logic` may name (Dataverse page 2.1).
-CUSTOM_LOGIC = ("CustomSync", "CustomAsync")
-_OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 #: A column, or the column with the key of the row that a lookup leads to.
 _FIELD = th.CustomType(
@@ -104,6 +98,7 @@ CONFIG = th.PropertiesList(
         secret=True,
         description="Annex Cloud's secret for this site; signs every request. Required for `annex_cloud`.",
     ),
+    *site_settings(optional=True),
     *organization_settings(optional=True),
     th.Property(
         "ca_bundle",
@@ -147,52 +142,7 @@ CONFIG = th.PropertiesList(
             "whole row."
         ),
     ),
-    th.Property(
-        "enrol",
-        th.StringType,
-        allowed_values=["existing", "flagged", "all"],
-        default="existing",
-        description=(
-            "Who becomes a member: nobody who is none yet (`existing`), contacts whose `enrol_flag_column` is true "
-            "(`flagged`), or `all`. Inactive contacts never do."
-        ),
-    ),
-    th.Property(
-        "member_id_column",
-        th.StringType,
-        default=DEFAULT_MEMBER_ID_COLUMN,
-        description="Column with the member id. Where it is empty, the e-mail address finds the member.",
-    ),
-    th.Property(
-        "enrol_flag_column",
-        th.StringType,
-        default="cr0dd_loyaltyenrol",
-        description="Yes/no column that asks for enrolment, with `enrol: flagged`.",
-    ),
-    th.Property(
-        "reopt_in",
-        th.BooleanType,
-        default=False,
-        description=(
-            "Whether a mapped `optInStatus` may opt an existing member in. By default it only ever opts out: a member "
-            "who left stays out."
-        ),
-    ),
-    th.Property(
-        "on_contact_delete",
-        th.StringType,
-        allowed_values=["opt_out", "delete", "ignore"],
-        default="opt_out",
-        description=(
-            "What becomes of the member whose row was deleted at its source (`_sdc_deleted_at`): opted out, deleted "
-            "for good, or left alone."
-        ),
-    ),
-    th.Property(
-        "delete_requested_by",
-        th.StringType,
-        description="E-mail address that Annex Cloud is told for a deletion. Required for `on_contact_delete: delete`.",
-    ),
+    *MEMBER_SETTINGS,
     th.Property(
         "ledger_url",
         th.StringType,
@@ -214,57 +164,7 @@ CONFIG = th.PropertiesList(
             "writes all mapped fields each time."
         ),
     ),
-    th.Property(
-        "etag_guard",
-        th.BooleanType,
-        default=False,
-        description=(
-            "With `skip_unchanged: read`: whether a row of Dynamics 365 is read again if somebody changed it between "
-            "reading and writing (`d365`)."
-        ),
-    ),
-    th.Property(
-        "write_with",
-        th.StringType,
-        allowed_values=[*get_args(Way)],
-        default="auto",
-        description=(
-            "How rows are sent: `auto` by bulk messages where the table has them, else by batches; `bulk` tries these "
-            "messages in any case; `batch` and `single` are for an organisation in which they misbehave (`d365`)."
-        ),
-    ),
-    th.Property(
-        "column_prefix",
-        th.StringType,
-        default=DEFAULT_PREFIX,
-        description="Publisher's prefix of the columns and the table that the presets fill (`d365`).",
-    ),
-    th.Property(
-        "too_long",
-        th.StringType,
-        allowed_values=["reject", "cut"],
-        default="reject",
-        description="What becomes of a row with a text that is longer than its column: rejected, or cut (`d365`).",
-    ),
-    th.Property(
-        "bypass_business_logic",
-        th.StringType,
-        description=(
-            "Custom logic that does not run for these rows: `CustomSync`, `CustomAsync`, or both with a comma; needs "
-            "the privilege `prvBypassCustomBusinessLogic` (`d365`)."
-        ),
-    ),
-    th.Property(
-        "suppress_flows",
-        th.BooleanType,
-        default=False,
-        description="Whether flows of Power Automate are not started by these rows (`d365`).",
-    ),
-    th.Property(
-        "caller_object_id",
-        th.StringType,
-        description="Entra object id of the user in whose name rows are written (`d365`).",
-    ),
+    *row_settings.SETTINGS,
     th.Property(
         "on_error",
         th.StringType,
@@ -319,61 +219,6 @@ CONFIG_D365["required"] = [name for name in CONFIG["required"] if name != "desti
 WITHOUT_MEANING = ("add_record_metadata", "load_method")
 
 
-@dataclass(frozen=True)
-class MemberRules:
-    """Who may be enrolled, and what is written."""
-
-    enrol: str
-    member_id_column: str
-    enrol_flag_column: str
-    reopt_in: bool
-    skip_unchanged: str
-    on_contact_delete: str
-    delete_requested_by: str
-
-
-def member_rules(config: Mapping[str, Any]) -> MemberRules:
-    """The rules for members."""
-    return MemberRules(
-        enrol=config["enrol"],
-        member_id_column=config["member_id_column"],
-        enrol_flag_column=config["enrol_flag_column"],
-        reopt_in=config["reopt_in"],
-        skip_unchanged=config["skip_unchanged"],
-        on_contact_delete=config["on_contact_delete"],
-        delete_requested_by=config.get("delete_requested_by") or "",
-    )
-
-
-@dataclass(frozen=True)
-class RowRules:
-    """How rows are written into tables of Dynamics 365."""
-
-    skip_unchanged: str
-    etag_guard: bool
-    options: WriteOptions
-
-
-def row_rules(config: Mapping[str, Any]) -> RowRules:
-    """The rules for rows."""
-    return RowRules(
-        skip_unchanged=config["skip_unchanged"],
-        etag_guard=config["etag_guard"],
-        options=WriteOptions(
-            bypass_business_logic=config.get("bypass_business_logic") or "",
-            suppress_flows=config["suppress_flows"],
-            caller_object_id=config.get("caller_object_id") or "",
-            way=config["write_with"],
-        ),
-    )
-
-
-def id_column(config: Mapping[str, Any]) -> str:
-    """Column of contacts in Dynamics 365 with the loyalty id: the preset's, unless another one is named."""
-    named = str(config["member_id_column"])
-    return named if named != DEFAULT_MEMBER_ID_COLUMN else MEMBER_ID.column(config["column_prefix"])
-
-
 def check_entries(config: Mapping[str, Any]) -> None:
     """What has to be right before the SDK fills in defaults, which takes each entry of `streams` for an object.
 
@@ -400,19 +245,9 @@ def check(config: Mapping[str, Any]) -> None:
         if entry.get("key") in ("", []):
             raise SettingError(f"streams.{stream}.key", "is empty; name a column, or leave it out.")
     if config["destination"] == D365:
-        _check_d365(config)
+        row_settings.check(config)
     else:
         _check_annex_cloud(config)
-
-
-def _check_d365(config: Mapping[str, Any]) -> None:
-    if config["etag_guard"] and config["skip_unchanged"] != "read":
-        raise SettingError("etag_guard", "has a meaning with `skip_unchanged: read` only.")
-    if set((config.get("bypass_business_logic") or CUSTOM_LOGIC[0]).split(",")) - set(CUSTOM_LOGIC):
-        raise SettingError("bypass_business_logic", f"must be {' or '.join(CUSTOM_LOGIC)}, or both with a comma.")
-    caller = config.get("caller_object_id")
-    if caller and not _OBJECT_ID.fullmatch(caller):  # a header carries it
-        raise SettingError("caller_object_id", "must be an object id, such as 00000000-0000-0000-0000-000000000000.")
 
 
 def _check_annex_cloud(config: Mapping[str, Any]) -> None:
@@ -421,10 +256,6 @@ def _check_annex_cloud(config: Mapping[str, Any]) -> None:
             raise SettingError(name, "is required to write to Annex Cloud.")
     if config["on_contact_delete"] == "delete" and not config.get("delete_requested_by"):
         raise SettingError("delete_requested_by", "is required for `on_contact_delete: delete`: an e-mail address.")
-    service_root(config["base_url"])
-    site_id = config["site_id"]
-    if " " in site_id or not (site_id.isascii() and site_id.isprintable()):  # a header carries it
-        raise SettingError("site_id", "must not hold blanks, control characters or letters outside ASCII.")
     for stream, entry in (config.get("streams") or {}).items():
         for name, known in (("object", OBJECTS), ("mode", _MODES_OF_MEMBERS)):
             if entry.get(name) and entry[name] not in known:

@@ -54,7 +54,7 @@ TAP = [
     pytest.param({"username": "ann@contoso.example"}, "password", "is required", id="no password"),
     pytest.param({"client_id": None}, "client_id", "is required", id="no application"),
     pytest.param({"client_secret": None}, "client_secret", "is required", id="no secret"),
-    pytest.param({"page_size": 0}, "page_size", "minimum", id="page size"),
+    pytest.param({"page_size": 0}, "page_size", "1 or more", id="page size"),
     pytest.param({"region": "r9"}, "region", "one of r1, r2, r3", id="region"),
 ]
 
