@@ -155,7 +155,7 @@ class SegmentMembersStream(SegmentReader):
     def generate_child_contexts(
         self,
         record: Record,  # noqa: ARG002 - as in the SDK
-        context: Context | None,  # noqa: ARG002
+        context: Context | None,  # noqa: ARG002 - as in the SDK
     ) -> Iterable[Context | None]:
         """None: snapshots are written when a segment is done, not before each member."""
         return ()

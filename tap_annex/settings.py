@@ -7,6 +7,7 @@ from singer_sdk import typing as th
 from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.annexcloud.connect import DEFAULT_PARALLEL
 from annex_d365.annexcloud.ways import BY_SEGMENTS, WAYS
+from annex_d365.singer.site import site_settings
 
 #: As for the target.
 MAX_PARALLEL_REQUESTS = 52
@@ -77,5 +78,6 @@ CONFIG = th.PropertiesList(
         default=DEFAULT_PARALLEL,
         description="Requests to Annex Cloud at a time",
     ),
+    *site_settings(),
     th.Property("ca_bundle", th.StringType, description="File of certificates to trust instead of the usual ones"),
 ).to_dict()

@@ -15,9 +15,9 @@ import click
 from singer_sdk import Sink
 
 from annex_d365.annexcloud.client import AnnexCloud
+from annex_d365.annexcloud.connect import connect as connect_site
 from annex_d365.annexcloud.members import Members
 from annex_d365.annexcloud.points import Points
-from annex_d365.annexcloud.token import Credentials
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
 from annex_d365.errors import ConnectorError
@@ -98,19 +98,12 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
     @cached_property
     def annex_cloud(self) -> AnnexCloud:
         """The site that is written to."""
-        config = self.config
-        credentials = Credentials(config["site_id"], config["site_name"], config["secret_key"])
-        return AnnexCloud(
-            config["base_url"],
-            credentials,
-            ca_bundle=config.get("ca_bundle"),
-            parallel=config["max_parallel_requests"],
-        )
+        return connect_site(self.config)
 
     @cached_property
     def members(self) -> Members:
         """Its members."""
-        return Members(self.annex_cloud)
+        return Members(self.annex_cloud, patch_replaces=self.config["patch_replaces"])
 
     @cached_property
     def points(self) -> Points:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from annex_d365.annexcloud.bulk import Bulk, Item
 from annex_d365.annexcloud.client import AnnexCloud
 from annex_d365.annexcloud.errors import not_found, not_understood
-from annex_d365.annexcloud.fields import moment
+from annex_d365.annexcloud.fields import OPT_IN, OPT_IN_DATE, moment, plain
 from annex_d365.annexcloud.merges import Merges
 from annex_d365.errors import RepeatedError, RowError
+from annex_d365.frozen import frozen
 
 CONFLICT = 409
 
 #: Site-defined fields of a member live in an object of this name (Annex page 5.1).
 EXTENDED = "extendedAttribute"
+#: What the service says of a member, and takes from nobody (Annex page 5.2).
+_TOLD = frozenset({"siteId", "createDate", "updateDate", "activityBasedStatus", "totalSpendCurrency"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """A member as the service gave it.
 
@@ -51,10 +55,16 @@ class Member:
 
 
 class Members:
-    """Read and write members. Safe for threads."""
+    """Read and write members. Safe for threads.
 
-    def __init__(self, service: AnnexCloud) -> None:
-        self._service = service
+    Args:
+        service: of the site.
+        patch_replaces: a PATCH empties the fields that it leaves out, so that a member is read before it is changed,
+            and sent whole. ASSUMPTION: it leaves them alone (Annex page 5.3).
+    """
+
+    def __init__(self, service: AnnexCloud, *, patch_replaces: bool = False) -> None:
+        self._service, self._patch_replaces = service, patch_replaces
         self._merges = Merges(service)
         self._creations = Bulk(service, "bulkpostusers", "POST /users")
         self._updates = Bulk(service, "bulkpatchusers", "PATCH /users/{id}")
@@ -105,7 +115,11 @@ class Members:
         Raises:
             RowError: 404 if there is no such member; 400 for a field that is not valid.
         """
-        self._service.patch("users", member.id, _changes(member, fields))
+        body = _changes(member, fields)
+        if self._patch_replaces:
+            # Read now, and not earlier: what others have changed since would be undone.
+            body = whole(self._service.get("users", member.id), body)
+        self._service.patch("users", member.id, body)
 
     @property
     def creations_per_call(self) -> int:
@@ -115,7 +129,7 @@ class Members:
     @property
     def updates_per_call(self) -> int:
         """How many :meth:`update_many` should be given."""
-        return self._updates.limit
+        return 1 if self._patch_replaces else self._updates.limit
 
     def create_many(self, requests: Sequence[tuple[str, Mapping[str, str]]]) -> list[RowError | None]:
         """Enrol members, by one call if that works.
@@ -150,12 +164,21 @@ class Members:
             ValueError: too many requests, or two for the same member.
             ConnectorError: other than for a row.
         """
+        if self._patch_replaces:
+            return [self._updated(*each) for each in requests]
         return self._updates.send(
             [
                 Item(member.id, _changes(member, fields), partial(self.update, member, fields))
                 for member, fields in requests
             ]
         )
+
+    def _updated(self, member: Member, fields: Mapping[str, str]) -> RowError | None:
+        try:
+            self.update(member, fields)
+        except RowError as error:
+            return error
+        return None
 
     def delete(self, member_id: str, requested_by: str) -> bool:
         """Ask for a member's deletion, which may be carried out much later (Annex page 5.6).
@@ -203,6 +226,28 @@ def _changes(member: Member, fields: Mapping[str, str]) -> dict[str, Any]:
         body[EXTENDED] = {**(others if isinstance(others, Mapping) else {}), **body[EXTENDED]}
     # The vendor's own client repeats the id in the body (Annex page 5.3).
     return {"id": member.id, **body}
+
+
+def whole(shown: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a PATCH that names all fields of a member: as they are shown, unless they are to be changed.
+
+    A field without a value is left out, which is as good as naming it. So is the day of an opt-in that is new.
+
+    Raises:
+        ServiceError: the member is not shown as an object.
+    """
+    if not isinstance(shown, Mapping):
+        raise not_understood("GET /users/{id}")
+    kept: dict[str, Any] = {
+        # Numbers are texts in requests (Annex page 5.1), and may be either in answers (3).
+        name: plain(value) if isinstance(value, (int, Decimal)) else value
+        for name, value in shown.items()
+        if name not in _TOLD and value not in (None, "")
+    }
+    if OPT_IN in changes and changes[OPT_IN] != kept.get(OPT_IN):
+        kept.pop(OPT_IN_DATE, None)
+    attributes = {**(kept.pop(EXTENDED, None) or {}), **(changes.get(EXTENDED) or {})}
+    return {**kept, **changes, **({EXTENDED: attributes} if attributes else {})}
 
 
 def nested(fields: Mapping[str, str]) -> dict[str, Any]:

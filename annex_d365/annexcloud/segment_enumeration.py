@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from annex_d365.annexcloud.enumeration import Batch, Candidate, Position
-from annex_d365.annexcloud.segments import ALL, Segment, Segments
+from annex_d365.annexcloud.segments import Segment, Segments
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +20,12 @@ class SegmentEnumeration:
     Args:
         segments: of the site.
         wanted: ids of the segments; none for all.
-        status: of the segments, a word of the service.
+        status: of the segments, a word of the service; empty for all.
         whole: whether others than these are no members.
     """
 
     def __init__(
-        self, segments: Segments, *, wanted: Sequence[str] = (), status: str = ALL, whole: bool = False
+        self, segments: Segments, *, wanted: Sequence[str] = (), status: str = "", whole: bool = False
     ) -> None:
         self._segments, self._wanted, self._status, self.whole = segments, frozenset(wanted), status, whole
 

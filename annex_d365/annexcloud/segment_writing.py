@@ -16,9 +16,6 @@ from annex_d365.errors import RowError
 #: Most member ids in one call. ASSUMPTION: as for the bulk calls (Annex page 10.6).
 MEMBERS_PER_CALL = 100
 
-ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
-STATIC = "static"
-
 #: ASSUMPTION (Annex page 10.1): the sandbox's name for ids in a call that are nobody's.
 _UNKNOWN_MEMBERS = ("unknownMember", "unknownMembers")
 _COMMA = ","
@@ -91,7 +88,7 @@ class SegmentWriting:
     """
 
     def __init__(self, service: AnnexCloud, dialect: Dialect) -> None:
-        self._service, self._dialect = service, dialect
+        self._service, self._dialect, self._words = service, dialect, service.segment_words
 
     def create(self, definition: Definition) -> str:
         """Create a segment without members; gives its id.
@@ -100,7 +97,7 @@ class SegmentWriting:
             InDoubtError: it may have been created, or not.
             RowError: 409 if another segment has its name, or its external id.
         """
-        body = {**self._body(definition), "type": STATIC}
+        body = {**self._body(definition), "type": self._words.static}
         answer = self._service.post("segment", body, repeatable=False)
         segment_id = (answer.get("segmentId") or answer.get("id")) if isinstance(answer, Mapping) else None
         if not segment_id:
@@ -199,7 +196,7 @@ class SegmentWriting:
     def _body(self, definition: Definition) -> dict[str, str]:
         return {
             **self._mandatory(definition),
-            "status": ACTIVE if definition.active else INACTIVE,
+            "status": self._words.active if definition.active else self._words.inactive,
             "externalId": definition.external_id,
             "externalName": definition.external_name,
         }

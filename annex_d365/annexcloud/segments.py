@@ -12,18 +12,16 @@ from annex_d365.annexcloud.client import AnnexCloud
 from annex_d365.annexcloud.columns import Column, ColumnReader, Kind, number
 from annex_d365.annexcloud.errors import not_found, not_understood
 from annex_d365.annexcloud.paging import page_count, pages
+from annex_d365.annexcloud.segment_words import SegmentWords
 from annex_d365.distinct import Distinct, fingerprint
 from annex_d365.errors import RowError, ServiceError
 
-#: Which ones (Annex page 10.5).
-ALL = "all"
 ANNEX_CLOUD = "annexcloud"
 _LIST_ROUTE, _MEMBERS_ROUTE = "GET /segmentlist/{status}", "GET /eligiblesegment/{id}"
 _SEGMENT_IDS = ("segmentId", "id")
 _MEMBER_IDS = ("id", "userId", "memberId", "userID")
 _GUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 _DYNAMICS = "dynamics:"
-_KINDS = frozenset({"static", "dynamic"})
 
 #: Of a segment; names differ between calls (Annex page 10.3). ASSUMPTION for what 10.5 proposes by analogy.
 _READER = ColumnReader(
@@ -119,16 +117,17 @@ class Segments:
 
     def __init__(self, service: AnnexCloud, crew: Crew) -> None:
         self._service, self._crew = service, crew
+        self._words = service.segment_words
 
-    def all(self, status: str = ALL) -> list[Segment]:
+    def all(self, status: str = "") -> list[Segment]:
         """The segments of the site, by id.
 
         Args:
-            status: ``all``, ``active``, ...: a word of the service.
+            status: a word of the service, ``active``; by default its word for all.
         """
 
         def ask(page: int) -> Any:
-            return self._service.get("segmentlist", status, query={"page": page})
+            return self._service.get("segmentlist", status or self._words.all, query={"page": page})
 
         try:
             rows = [row for page in pages(ask, _listed) for row in page]
@@ -136,7 +135,7 @@ class Segments:
             if not not_found(error):
                 raise
             rows = []
-        found = {segment.segment_id: segment for segment in map(_segment, rows)}
+        found = {segment.segment_id: segment for segment in (_segment(row, self._words) for row in rows)}
         return sorted(found.values(), key=lambda segment: segment.place)
 
     def parts(self, segments: Iterable[Segment], *, page: int = 1) -> Iterator[Part]:
@@ -258,14 +257,13 @@ def _listed(answer: Any) -> Sequence[Mapping[str, Any]]:
     return rows
 
 
-def _segment(row: Mapping[str, Any]) -> Segment:
+def _segment(row: Mapping[str, Any], words: SegmentWords) -> Segment:
     values = _READER.read(row)
-    kind, count = (values.pop("type") or "").casefold(), values.pop("count")
-    status = values.pop("status")
+    count = values.pop("count")
     return Segment(
         segment_id=str(next(row[name] for name in _SEGMENT_IDS if row.get(name))),
-        kind=(kind if kind in _KINDS else "other") if kind else None,
-        status=status and status.casefold(),
+        kind=words.kind(values.pop("type")),
+        status=words.status(values.pop("status")),
         member_count=None if count is None else int(count),
         **values,
     )

@@ -13,7 +13,7 @@ from annex_d365.annexcloud.enumeration import Enumeration
 from annex_d365.annexcloud.fields import moment
 from annex_d365.annexcloud.search import EARLIEST, SearchEnumeration
 from annex_d365.annexcloud.segment_enumeration import SegmentEnumeration
-from annex_d365.annexcloud.segments import ALL, Segments
+from annex_d365.annexcloud.segments import Segments
 from annex_d365.errors import SettingError
 
 BY_SEGMENTS, BY_SEARCH, BY_IDS, BY_FEED, BY_WEBHOOKS = WAYS = ("segments", "search", "ids", "feed", "webhooks")
@@ -42,7 +42,7 @@ def enumeration_of(
         return SegmentEnumeration(
             Segments(service, crew),
             wanted=setting.get("segments") or (),
-            status=setting.get("status") or ALL,
+            status=setting.get("status") or "",
             whole=bool(setting.get("whole")),
         )
     if by == BY_SEARCH:

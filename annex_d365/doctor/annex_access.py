@@ -7,15 +7,24 @@ import time
 
 import requests
 
-from annex_d365.annexcloud.client import path_segment
 from annex_d365.annexcloud.errors import NO_DATA, UNKNOWN_ROUTE, error_code
-from annex_d365.annexcloud.token import LIFETIME_SECONDS, TOLERATED_SKEW_SECONDS, identifier_payload
+from annex_d365.annexcloud.token import (
+    ASSUMED_TO_SIGN,
+    SHORTEST_LIFETIME_SECONDS,
+    TOLERATED_SKEW_SECONDS,
+    IdForm,
+    Signed,
+    identifier_payload,
+)
 from annex_d365.doctor.annex_site import Site, inner, no_data, nobody
-from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, uncovered, unsupported
+from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, unsupported
 
 TOKEN = "annex.token"  # noqa: S105 - the name of a check
 _HOUR = 3600
-_SHORT = 20
+#: Lives of tokens that are tried where the set one is refused.
+_SHORTER = (150, 120, 90, 60, 45, 30, 20, SHORTEST_LIFETIME_SECONDS)
+#: Signs that forms of ids treat differently, and what they are called.
+_SIGNS = {"@": "an @", "/": "a slash", "é": "a letter outside ASCII"}
 
 CHECKS: Checks[Site] = Checks(needs=TOKEN)
 
@@ -42,14 +51,16 @@ def _clock(site: Site) -> Finding:
 def _token(site: Site) -> Finding:
     answer = site.get("users", "0")
     if answer.ok or no_data(answer):
-        return ok(f"The service accepts tokens that live {LIFETIME_SECONDS} s.")
+        return ok(f"The service accepts tokens that live {site.signing.lifetime} s.")
     if answer.status == requests.codes.unauthorized:
-        short = site.get("users", "0", token=site.token(identifier_payload("0"), _SHORT))
-        if short.status != requests.codes.unauthorized:
-            return failed(
-                f"The service refuses tokens of {LIFETIME_SECONDS} s and accepts those of {_SHORT} s.",
-                todo=uncovered("annex_d365/annexcloud/token.py"),
-            )
+        wanted = site.signing.lifetime
+        for lifetime in (each for each in _SHORTER if each < wanted):
+            short = site.get("users", "0", token=site.token(identifier_payload("0"), lifetime))
+            if short.status != requests.codes.unauthorized:
+                return differs(
+                    f"The service refuses tokens of {wanted} s and accepts those of {lifetime} s.",
+                    site.learn("token_lifetime_seconds", lifetime),
+                )
         return failed(
             "The service does not accept the request's signature (401).",
             todo="Mend `site_id`, `site_name` or `secret_key`.",
@@ -62,19 +73,16 @@ def _token(site: Site) -> Finding:
 def _token_life(site: Site) -> Finding:
     answer = site.get("users", "0", token=site.token(identifier_payload("0"), _HOUR))
     if answer.status == requests.codes.unauthorized:
-        return differs(f"A token of an hour is refused; those of the connector live {LIFETIME_SECONDS} s.")
+        return differs(f"A token of an hour is refused; those of the connector live {site.signing.lifetime} s.")
     return ok("A token of an hour is accepted, too.")
 
 
 @CHECKS("annex.replay", "A token may be used twice", page="2.2", how="GET /users/0 twice with one token")
 def _replay(site: Site) -> Finding:
-    token = site.token(identifier_payload("0"), LIFETIME_SECONDS + 1)
+    token = site.token(identifier_payload("0"))
     first, second = (site.get("users", "0", token=token) for _ in range(2))
     if first.status != requests.codes.unauthorized == second.status:
-        return unsupported(
-            "A token that was used before is refused; two equal requests within one second have the same one.",
-            "annex_d365/annexcloud/token.py",
-        )
+        return differs("A token that was used before is refused; each request of the connector has one of its own.")
     return ok("The second request is answered like the first.")
 
 
@@ -85,16 +93,49 @@ def _replay(site: Site) -> Finding:
     how="GET /users/{id} with @, / and é",
 )
 def _signed_id(site: Site) -> Finding:
-    for sign, what in (("@", "an @"), ("/", "a slash"), ("é", "a letter outside ASCII")):
-        member = f"{nobody()}{sign}example.com"
-        if site.get("users", member).status != requests.codes.unauthorized:
-            continue
-        encoded = site.get("users", member, token=site.token(identifier_payload(path_segment(member))))
-        form = (
-            ", and accepted if it is signed as in the address" if encoded.status != requests.codes.unauthorized else ""
-        )
-        return unsupported(f"An id with {what} is refused{form}.", "annex_d365/annexcloud/token.py")
-    return ok("Ids with such signs are accepted.")
+    def refused_with(form: IdForm) -> list[str]:
+        members = {sign: f"{nobody()}{sign}example.com" for sign in _SIGNS}
+        tokens = {sign: site.token(identifier_payload(member, form)) for sign, member in members.items()}
+        answers = {sign: site.get("users", member, token=tokens[sign]) for sign, member in members.items()}
+        return [what for sign, what in _SIGNS.items() if answers[sign].status == requests.codes.unauthorized]
+
+    form = site.signing.ids
+    refused = refused_with(form)
+    if not refused:
+        return ok(f"Ids with such signs are accepted, signed in the form `{form.value}`.")
+    told = f"An id with {' or '.join(refused)} is refused, signed in the form `{form.value}`"
+    other = next((each for each in IdForm if each is not form and not refused_with(each)), None)
+    if other:
+        return differs(f"{told}, and accepted in the form `{other.value}`.", site.learn("signed_id_form", other.value))
+    return unsupported(f"{told}, and in any other, too.", "annex_d365/annexcloud/token.py")
+
+
+@CHECKS(
+    "annex.undocumented_signs",
+    "GETs sign their id, those too of which that is not documented",
+    page="2.3",
+    how="GET /segmentlist/all, GET /eligiblesegment/0, GET /mergeuser/0",
+)
+def _undocumented_signs(site: Site) -> Finding:
+    ids = dict.fromkeys(sorted(ASSUMED_TO_SIGN), "0") | {"segmentlist": site.service.segment_words.all}
+
+    def refused() -> list[str]:
+        answers = {resource: site.get(resource, identifier) for resource, identifier in ids.items()}
+        return [each for each, answer in answers.items() if answer.status == requests.codes.unauthorized]
+
+    own = site.signing.assumed
+    before = refused()
+    if not before:
+        return ok(f"They are accepted, signing `{own.value}`.")
+    other = Signed.ID if own is Signed.EMPTY else Signed.EMPTY
+    changes = site.learn("undocumented_get_signs", other.value)
+    after = refused()
+    if len(after) < len(before):
+        told = ", ".join(f"GET /{each}" for each in before if each not in after)
+        return differs(f"{told} must sign `{other.value}`, not `{own.value}`.", changes)
+    site.learn("undocumented_get_signs", own.value)
+    told = ", ".join(f"GET /{each}" for each in before)
+    return cannot_tell(f"{told} is refused whatever it signs: the site may have no right to it.")
 
 
 @CHECKS("annex.no_member", "What is not there is told by AC1005", page="3", how="GET /users/{id} of nobody")
@@ -125,9 +166,7 @@ def _no_route(site: Site) -> Finding:
 
 @CHECKS("annex.envelope", "Answers about one thing are flat", page="3", how="GET /users/{id}")
 def _envelope(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell("There is no member to look at.")
-    body = site.get("users", site.ids[0]).body
+    body = site.get("users", site.someone).body
     if inner(body) is not body:
         return differs("They are in `Data`; the connector reads both.")
     return ok("They are, and can be read.") if isinstance(body, dict) else failed("The answer is no object.")
@@ -140,9 +179,7 @@ def _envelope(site: Site) -> Finding:
     how="GET /points/{id}, GET /users/{id}",
 )
 def _values(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell("There is no member to look at.")
-    points, profile = (inner(site.get(each, site.ids[0]).body) for each in ("points", "users"))
+    points, profile = (inner(site.get(each, site.someone).body) for each in ("points", "users"))
     notes = []
     if isinstance(points, dict) and isinstance(points.get("availablePoints"), str):
         notes.append("numbers are texts")

@@ -14,7 +14,7 @@ from annex_d365.annexcloud.fields import yes_or_no
 from annex_d365.annexcloud.history import newest_first
 from annex_d365.annexcloud.points import Points
 from annex_d365.doctor.annex_access import TOKEN
-from annex_d365.doctor.annex_members import NOBODY, named, suits
+from annex_d365.doctor.annex_members import named, suits
 from annex_d365.doctor.annex_site import Site, inner, names_of, no_data, nobody, refused
 from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, unsupported
 from annex_d365.errors import RowError
@@ -24,9 +24,7 @@ CHECKS: Checks[Site] = Checks(needs=TOKEN)
 
 @CHECKS("annex.points", "Balances can be read", page="7", how="GET /points/{id}")
 def _points(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell(NOBODY)
-    answer = site.get("points", site.ids[0])
+    answer = site.get("points", site.someone)
     body = inner(answer.body)
     if not answer.ok or not isinstance(body, Mapping) or "availablePoints" not in body:
         return refused(answer) or failed(f"{answer.route} was answered with {answer.status}, without balances.")
@@ -66,9 +64,7 @@ def _bulk_size(site: Site) -> Finding:
     how="GET /users/{id}/tiers",
 )
 def _tiers(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell(NOBODY)
-    answer = site.get("users", site.ids[0], "tiers")
+    answer = site.get("users", site.someone, "tiers")
     body = inner(answer.body)
     if not answer.ok or not isinstance(body, Mapping):
         return refused(answer) or failed(f"{answer.route} was answered with {answer.status}.")
@@ -133,9 +129,7 @@ def _activity_order(site: Site) -> Finding:
 
 @CHECKS("annex.rewards", "Rewards can be read, with `eligible` as YES or NO", page="9", how="GET /users/{id}/reward")
 def _rewards(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell(NOBODY)
-    answer = site.get("users", site.ids[0], "reward", {"sort_by": "rewardSequence"})
+    answer = site.get("users", site.someone, "reward", {"sort_by": "rewardSequence"})
     if refusal := refused(answer):
         return refusal
     body = inner(answer.body)
@@ -160,9 +154,7 @@ def _merges(site: Site) -> Finding:
 
 
 def _bulk_read(site: Site, resource: str, telling: str) -> Finding:
-    ids = site.ids[:2]
-    if not ids:
-        return cannot_tell(NOBODY)
+    ids = [site.someone, *site.ids[1:2]]
     answer = site.post(resource, {str(number): {"id": each} for number, each in enumerate(ids, 1)})
     told = items(answer.body, ids) if answer.ok else []
     if told and all(each and telling in each for each in told):

@@ -20,7 +20,6 @@ from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, faile
 from annex_d365.errors import ConnectorError
 
 _SEARCH = "annex.search"
-NOBODY = "There is no member to look at."
 _DATES = ("createDate", "updateDate", "optInDate")
 
 CHECKS: Checks[Site] = Checks(needs=TOKEN)
@@ -137,9 +136,7 @@ def _wrong_value(site: Site) -> Finding:
 
 @CHECKS("annex.member_fields", "A member can be read, and its dates", page="3, 5.2", how="GET /users/{id}")
 def _member_fields(site: Site) -> Finding:
-    if not site.ids:
-        return cannot_tell(NOBODY)
-    answer = site.get("users", site.ids[0])
+    answer = site.get("users", site.someone)
     body = inner(answer.body)
     if not answer.ok or not isinstance(body, Mapping):
         return refused(answer) or failed(f"{answer.route} was answered with {answer.status}.")

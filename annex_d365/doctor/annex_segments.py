@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from annex_d365.annexcloud.segment_writing import ACTIVE, INACTIVE, Dialect, SegmentWriting
-from annex_d365.annexcloud.segments import ALL, eligible
+from annex_d365.annexcloud.segment_words import ACTIVE, DYNAMIC, INACTIVE, STATIC
+from annex_d365.annexcloud.segment_writing import Dialect, SegmentWriting
+from annex_d365.annexcloud.segments import eligible
 from annex_d365.doctor.annex_access import TOKEN
-from annex_d365.doctor.annex_site import Site, inner, names_of, no_data, refused
+from annex_d365.doctor.annex_site import SAMPLES, Site, inner, names_of, no_data, refused
 from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, unsupported
 from annex_d365.errors import ConnectorError
 
@@ -16,7 +18,7 @@ LIST = "annex.segments"
 _NONE = "There is no segment to look at."
 _KEY = "allSegmentDetails"
 #: Other words that such paths are known to have (Annex page 4: ``GET /actions/ALL``).
-_OTHER_WORDS = ("active", "ALL", "any", "every")
+_OTHER_WORDS = ("ALL", "any", "every", "active")
 #: Needed to tell copies from originals, and how many members there should be.
 _WANTED = ("externalId", "memberCount")
 
@@ -25,21 +27,13 @@ CHECKS: Checks[Site] = Checks(needs=LIST)
 
 @CHECKS(LIST, "Segments are listed by GET /segmentlist/all", page="2.3, 10.5", how="GET /segmentlist/all", needs=TOKEN)
 def _list(site: Site) -> Finding:
-    answer = site.get("segmentlist", ALL, query={"page": 1})
+    answer = site.get("segmentlist", site.service.segment_words.all, query={"page": 1})
     if no_data(answer):
         return ok("The site has no segments yet.")
     if refusal := refused(answer):
-        return failed(refusal.sentence, todo=refusal.todo)
+        return refusal
     if not answer.ok:
-        word = next((each for each in _OTHER_WORDS if site.get("segmentlist", each, query={"page": 1}).ok), None)
-        sentence = f"The word `{ALL}` is refused ({answer.status})" + (f"; `{word}` is accepted." if word else ".")
-        by = site.setting("members", {}).get("by")
-        changes = site.change("members.status", word) if word and by == "segments" else ()
-        todo = (
-            "For the stream segments no setting covers this yet (annex_d365/annexcloud/segments.py): please send in "
-            "the report."
-        )
-        return failed(sentence, changes, todo)
+        return _other_word(site, answer.status)
     try:
         found = site.list_segments()
     except ConnectorError as error:
@@ -47,6 +41,17 @@ def _list(site: Site) -> Finding:
     if isinstance(inner(answer.body), Mapping) and _KEY in inner(answer.body):
         return ok(f"There are {len(found)} segments, in `{_KEY}`.")
     return differs(f"There are {len(found)} segments in a list of another name, which the connector reads.")
+
+
+def _other_word(site: Site, status: int) -> Finding:
+    """The word for all segments is refused: is there another one?"""
+    sentence = f"The word `{site.service.segment_words.all}` is refused ({status})"
+    word = next((each for each in _OTHER_WORDS if site.get("segmentlist", each, query={"page": 1}).ok), None)
+    if word is None:
+        todo = "Ask Annex Cloud for the word by which all segments are listed, and set `segment_words.all`."
+        return failed(f"{sentence}.", todo=todo)
+    changes = site.learn("segment_words.all", word)
+    return differs(f"{sentence}; `{word}` is accepted, and shows {len(_rows(site))} segments.", changes)
 
 
 @CHECKS(
@@ -59,14 +64,50 @@ def _words(site: Site) -> Finding:
     rows = _rows(site)
     if not rows:
         return cannot_tell(_NONE)
-    types = {str(row.get("segmentType") or row.get("type") or "").casefold() for row in rows} - {""}
-    states = {str(row.get("status") or "").upper() for row in rows} - {""}
-    if strange := sorted((types - {"static", "dynamic"}) | (states - {ACTIVE, INACTIVE})):
-        return unsupported(
-            f"Other words are used: {', '.join(strange)}. They are read; segments are written with the assumed ones.",
-            "annex_d365/annexcloud/segment_writing.py",
-        )
-    return ok("No other words are used.") if types and states else cannot_tell("The list does not show them.")
+    words = site.service.segment_words
+    types = sorted({str(row.get("segmentType") or row.get("type") or "") for row in rows} - {""})
+    states = sorted({str(row.get("status") or "") for row in rows} - {""})
+    strange_types = [each for each in types if words.kind(each) not in {STATIC, DYNAMIC}]
+    strange_states = [each for each in states if words.status(each) not in {ACTIVE, INACTIVE}]
+    if not (strange_types or strange_states):
+        return ok("No other words are used.") if types and states else cannot_tell("The list does not show them.")
+    meant = {**_meant_types(site, rows, strange_types), **_meant_states(site, strange_states)}
+    changes = tuple(each for ours, word in meant.items() for each in site.learn(f"segment_words.{ours}", word))
+    open_ = [each for each in (*strange_types, *strange_states) if each not in meant.values()]
+    todo = f"Set `segment_words` to what {', '.join(open_)} mean, if segments are written." if open_ else ""
+    return differs(f"Other words are used: {', '.join((*strange_types, *strange_states))}.", changes, todo)
+
+
+def _meant_types(site: Site, rows: Sequence[Mapping[str, Any]], strange: Sequence[str]) -> dict[str, str]:
+    """Our words and those of the site: of a static segment the members are listed (Annex page 10.3)."""
+    listing = []
+    for word in strange:
+        shown = (row for row in rows if word in {row.get("segmentType"), row.get("type")})
+        ids = [str(row.get("segmentId") or row.get("id")) for row in islice(shown, SAMPLES)]
+        if any(_lists_members(site, each) for each in ids):
+            listing.append(word)
+    other = [each for each in strange if each not in listing]
+    # Of a lone word it is not known that it is that of all segments with rules.
+    meant = {STATIC: listing[0]} if len(listing) == 1 else {}
+    return {**meant, **({DYNAMIC: other[0]} if meant and len(other) == 1 else {})}
+
+
+def _lists_members(site: Site, segment_id: str) -> bool:
+    try:
+        return bool(SegmentWriting(site.service, Dialect()).members(segment_id))
+    except ConnectorError:
+        return False
+
+
+def _meant_states(site: Site, strange: Sequence[str]) -> dict[str, str]:
+    """Our words and those of the site: lists of active and inactive segments tell (Annex page 10.5)."""
+    meant = {}
+    for ours in (ACTIVE, INACTIVE) if strange else ():
+        listed = site.get("segmentlist", ours, query={"page": 1})
+        shown = {str(row.get("status") or "") for row in _listed(listed.body)} if listed.ok else set()
+        if len(shown) == 1 and shown <= set(strange):
+            meant[ours] = shown.pop()
+    return meant
 
 
 @CHECKS(
@@ -139,7 +180,9 @@ def _ids(site: Site) -> Finding:
     how="GET /segmentlist/all?page=1 and a page that is not there",
 )
 def _paging(site: Site) -> Finding:
-    first, beyond = (site.get("segmentlist", ALL, query={"page": page}) for page in (1, 9_999_999))
+    first, beyond = (
+        site.get("segmentlist", site.service.segment_words.all, query={"page": page}) for page in (1, 9_999_999)
+    )
     body = inner(first.body)
     notes = []
     if not isinstance(body, Mapping) or "pages" not in body:
@@ -157,7 +200,7 @@ def _paging(site: Site) -> Finding:
 
 
 def _rows(site: Site) -> list[Mapping[str, Any]]:
-    answer = site.get("segmentlist", ALL, query={"page": 1})
+    answer = site.get("segmentlist", site.service.segment_words.all, query={"page": 1})
     return _listed(answer.body) if answer.ok else []
 
 

@@ -17,13 +17,13 @@ from requests.auth import AuthBase
 
 from annex_d365.annexcloud.ahead import Crew
 from annex_d365.annexcloud.client import DEFAULT_BASE_URL, path_segment, service_root
-from annex_d365.annexcloud.connect import DEFAULT_PARALLEL, connect
+from annex_d365.annexcloud.connect import DEFAULT_PARALLEL, connect, signing
 from annex_d365.annexcloud.errors import NO_DATA, UNKNOWN_ROUTE, error_code
 from annex_d365.annexcloud.members import records
 from annex_d365.annexcloud.search import EARLIEST
 from annex_d365.annexcloud.segments import Segment, Segments
-from annex_d365.annexcloud.token import LIFETIME_SECONDS, Credentials, identifier_payload, request_token
-from annex_d365.doctor.model import Finding, failed, uncovered
+from annex_d365.annexcloud.token import Credentials, fresh_token
+from annex_d365.doctor.model import CannotTellError, Change, Finding, failed, uncovered
 from annex_d365.doctor.sides import Side
 from annex_d365.doctor.wire import Answer, ask
 from annex_d365.errors import ConnectorError, SettingError
@@ -32,8 +32,8 @@ from annex_d365.plugin_settings import Settings
 #: So many members are looked at, until one has what a check needs.
 SAMPLES = 10
 _WINDOW_FORM = "%Y-%m-%d %H:%M:%S"
-#: Seconds between the lives of two tokens.
-_STEP = 7
+#: Settings of what the documents leave open.
+_LEFT_OPEN = ("token_lifetime_seconds", "signed_id_form", "undocumented_get_signs", "segment_words")
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
@@ -66,18 +66,28 @@ class Site(Side):
         for name in ("site_id", "site_name", "secret_key"):
             if not given.get(name):
                 raise SettingError(name, "is required.")
-        self.service = connect(given)
+        given.update({name: value for name in _LEFT_OPEN if (value := self.setting(name)) not in (None, "")})
         self.root = service_root(given["base_url"])
         self.credentials = Credentials(given["site_id"], given["site_name"], given["secret_key"])
         #: Seconds that the service's clock is ahead of this machine's; known after the first answer.
         self.offset = 0.0
-        self._tokens = 0
+        self._given = given
+        self._connect()
 
-    def token(self, payload: bytes, lifetime: float = LIFETIME_SECONDS) -> str:
-        """A request token by the service's clock; two of one second live differently long, so that they differ."""
-        self._tokens += 1
-        shorter = self._tokens * _STEP % (lifetime / 2)
-        return request_token(self.credentials, payload, int(time.time() + self.offset + lifetime - shorter))
+    def _connect(self) -> None:
+        self.service, self.signing = connect(self._given), signing(self._given)
+
+    def learn(self, setting: str, value: Any) -> tuple[Change, ...]:
+        """Go on as if a setting were set like that, so that other checks are not in its way; gives its change."""
+        name, _, inner = setting.partition(".")
+        self._given[name] = {**(self._given.get(name) or {}), inner: value} if inner else value
+        self._connect()
+        return self.change(setting, value)
+
+    def token(self, payload: bytes, lifetime: int = 0) -> str:
+        """A request token by the service's clock, for one use; with another ``lifetime`` than is set, for a try."""
+        end = int(time.time() + self.offset) + (lifetime or self.signing.lifetime)
+        return fresh_token(self.credentials, payload, end)
 
     def get(
         self,
@@ -91,7 +101,7 @@ class Site(Side):
         """The answer to a GET; ``token`` takes the place of the usual one."""
         end = f"/{part}" if part else ""
         url = f"{self.root}/{resource}/{path_segment(identifier)}{end}" + (f"?{urlencode(query)}" if query else "")
-        own = token or self.token(identifier_payload(identifier))
+        own = token or self.token(self.signing.payload(resource, identifier))
         return self._ask("GET", url, f"GET /{resource}/{{id}}{end}", own, None)
 
     def post(self, resource: str, body: Any, *, repeatable: bool = True) -> Answer:
@@ -152,6 +162,17 @@ class Site(Side):
         body = inner(answer.body) if answer.ok else {}
         listed = body.get("members") or body.get("userId") or [] if isinstance(body, Mapping) else []
         return [str(each.get("id") if isinstance(each, Mapping) else each) for each in listed if each]
+
+    @property
+    def someone(self) -> str:
+        """The first of :attr:`ids`.
+
+        Raises:
+            CannotTellError: there is none.
+        """
+        if not self.ids:
+            raise CannotTellError("There is no member to look at.")
+        return self.ids[0]
 
     @property
     def ids(self) -> list[str]:

@@ -9,14 +9,16 @@ import requests
 
 from annex_d365.annexcloud.bulk_results import verdicts
 from annex_d365.annexcloud.errors import EXISTS, error_code
+from annex_d365.annexcloud.members import whole
 from annex_d365.doctor.annex_access import TOKEN
 from annex_d365.doctor.annex_site import Site, inner, no_data, nobody, refused
-from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, uncovered, unsupported
+from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, unsupported
 
 MEMBER = "annex.canary.member"
 _FIRST, _LAST, _ZIP = "Canary", "Annex-D365", "00000"
 _ATTRIBUTE = "annexD365Canary"
 _DELETED = "annex.canary.delete"
+_WHOLE, _ON = "patch_replaces", True
 
 CHECKS: Checks[Site] = Checks(needs=MEMBER, writes=True)
 #: After those that put the member into a segment.
@@ -84,12 +86,13 @@ def _patch(site: Site) -> Finding:
         return refused(answer) or failed(f"{answer.route} was answered with {answer.status}.")
     if shown.get("phone") is None or not str(shown["phone"]).endswith("10000000000"):
         return differs("The change is not shown (yet).")
-    if shown.get("lastName") == _LAST and shown.get("email") == site.bird.email:
-        return ok("It does.")
-    return failed(
-        "It does not: fields that are left out are emptied.",
-        todo=f"Do not write members. {uncovered('annex_d365/annexcloud/members.py')}",
-    )
+    kept = shown.get("lastName") == _LAST and shown.get("email") == site.bird.email
+    if not kept:
+        sentence = "It does not: fields that are left out are emptied, and what else members have would be lost."
+        return failed(sentence, site.change(_WHOLE, _ON))
+    if site.setting(_WHOLE):
+        return ok("Members are sent whole, as the settings say.")
+    return ok("It does.")
 
 
 @CHECKS(
@@ -208,7 +211,9 @@ def _bulk(site: Site, resource: str, item: Mapping[str, Any], done: str) -> Find
 
 
 def _change(site: Site, **fields: Any) -> Any:
-    return site.patch("users", site.bird.name, {"id": site.bird.name, **fields})
+    """As the target does it."""
+    body = {"id": site.bird.name, **fields}
+    return site.patch("users", site.bird.name, whole(_shown(site), body) if site.setting(_WHOLE) else body)
 
 
 def _shown(site: Site) -> Mapping[str, Any]:

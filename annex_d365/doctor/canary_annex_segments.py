@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import requests
 
+from annex_d365.annexcloud.segment_words import INACTIVE
 from annex_d365.annexcloud.segment_writing import (
-    INACTIVE,
     MEMBERS_PER_CALL,
     DateForm,
     MemberForm,
@@ -16,7 +16,17 @@ from annex_d365.annexcloud.segments import Segment
 from annex_d365.doctor.annex_access import TOKEN
 from annex_d365.doctor.annex_site import Site, nobody, refused
 from annex_d365.doctor.canary_segment import CanarySegment
-from annex_d365.doctor.model import Change, Checks, Finding, cannot_tell, differs, failed, ok, uncovered, unsupported
+from annex_d365.doctor.model import (
+    CannotTellError,
+    Change,
+    Checks,
+    Finding,
+    cannot_tell,
+    differs,
+    failed,
+    ok,
+    unsupported,
+)
 from annex_d365.errors import ConnectorError
 
 SEGMENT = "annex.canary.segment"
@@ -58,7 +68,7 @@ def _create(site: Site) -> Finding:
         bird.not_made()
         return refused(answer) or failed(
             f"{answer.route} was answered with {answer.status}, whatever the form of its days.",
-            todo=uncovered("annex_d365/annexcloud/segment_writing.py"),
+            todo="Ask Annex Cloud for the words for a static and an active segment, and set `segment_words`.",
         )
     if not segment.id:
         return failed("The answer does not tell the new segment's id.", todo="Please send in the report.")
@@ -139,9 +149,7 @@ def _add_keeps(site: Site) -> Finding:
     needs=_ADD,
 )
 def _no_word(site: Site) -> Finding:
-    segment = _segment(site)
-    if not _back(segment, site.bird.name):
-        return cannot_tell("The test member is not in the segment.")
+    segment = _with_member(site)
     answer = segment.put([nobody()], None)
     if not answer.ok:
         return cannot_tell(f"It is {answer.status} with an id of nobody.")
@@ -158,9 +166,7 @@ def _no_word(site: Site) -> Finding:
     needs=_ADD,
 )
 def _no_members(site: Site) -> Finding:
-    segment = _segment(site)
-    if not _back(segment, site.bird.name):
-        return cannot_tell("The test member is not in the segment.")
+    segment = _with_member(site)
     segment.change(externalName=site.bird.name)
     if segment.still_has(site.bird.name):
         return ok("It does.")
@@ -194,8 +200,7 @@ def _take_out(site: Site) -> Finding:
     segment, name = _segment(site), site.bird.name
     wanted = segment.remove
     for word in _first(wanted, _REMOVE_WORDS):
-        if not _back(segment, name):
-            return cannot_tell("The test member is not in the segment.")
+        _with_member(site)
         if segment.put([name], word).ok and segment.comes_to(name, inside=False):
             segment.remove = word
             if word == wanted:
@@ -211,11 +216,15 @@ def _take_out(site: Site) -> Finding:
     "annex.canary.inactive", "A segment can be made INACTIVE", page="10.1, 10.6", how="PATCH /segment/{id} of status"
 )
 def _inactive(site: Site) -> Finding:
-    answer = _segment(site).change(status=INACTIVE)
+    word = site.service.segment_words.inactive
+    answer = _segment(site).change(status=word)
     if not answer.ok:
-        return unsupported(f"It is {answer.status}.", "annex_d365/annexcloud/segment_writing.py")
+        return differs(
+            f"`{word}` is refused ({answer.status}).",
+            todo="Ask Annex Cloud for the word for a segment that is not in use, and set `segment_words.inactive`.",
+        )
     shown = _listed(site)
-    if shown and shown.status == INACTIVE.casefold():
+    if shown and shown.status == INACTIVE:
         return ok("It can.")
     return cannot_tell("The list does not show its status.")
 
@@ -239,10 +248,17 @@ def _works(segment: CanarySegment, member: str, words: Iterable[str]) -> str | N
     )
 
 
-def _back(segment: CanarySegment, member: str) -> bool:
-    """Put the member in again, if it is not there."""
+def _with_member(site: Site) -> CanarySegment:
+    """The segment with the test member in it, who is put in again if need be.
+
+    Raises:
+        CannotTellError: that does not work.
+    """
+    segment, member = _segment(site), site.bird.name
     put = segment.has(member) or segment.put([member], segment.add).ok
-    return put and segment.comes_to(member, inside=True)
+    if not (put and segment.comes_to(member, inside=True)):
+        raise CannotTellError("The test member is not in the segment.")
+    return segment
 
 
 def _keeping(site: Site, segment: CanarySegment) -> str | None:
@@ -265,6 +281,6 @@ def _remove(site: Site) -> str | None:
         return None
     if segment.remove:
         segment.put([name], segment.remove)
-    if segment.change(status=INACTIVE).ok:
+    if segment.change(status=site.service.segment_words.inactive).ok:
         return f"Segment {name} (id {segment.id}) is INACTIVE now: Annex Cloud cannot delete segments."
     return f"Segment {name} (id {segment.id}) could not be made INACTIVE: do so in Annex Cloud."

@@ -25,7 +25,7 @@ SEGMENT = "d365.canary.segment"
 _DUPLICATES = frozenset({"0x80040237", "0x80060892"})
 _CONFLICTS = frozenset({400, 409, 412})
 _ROUTE = f"{CONTACTS}(id)"
-_NO_TARGET = "Nothing is written into this organisation."
+_LOOKUP = "parentcustomerid_account"
 
 CHECKS: Checks[Organisation] = Checks(needs=CREATED, writes=True)
 
@@ -74,16 +74,20 @@ def _update(organisation: Organisation) -> Finding:
     "d365.canary.clear_lookup",
     "A lookup is emptied by null",
     page="5.1",
-    how="PATCH contacts(id) with parentcustomerid_account@odata.bind",
+    how="PATCH contacts(id) with parentcustomerid_account@odata.bind; else DELETE of the reference",
     needs="d365.canary.update",
 )
 def _clear_lookup(organisation: Organisation) -> Finding:
-    body = {"parentcustomerid_account@odata.bind": None}
+    body = {f"{_LOOKUP}@odata.bind": None}
     answer = organisation.send("PATCH", f"{CONTACTS}({organisation.notes[CREATED]})", _ROUTE, body, {"If-Match": "*"})
     if answer.ok:
         return ok("It is.")
+    reference = f"{CONTACTS}({organisation.notes[CREATED]})/{_LOOKUP}/$ref"
+    if organisation.send("DELETE", reference, f"{_ROUTE}/{_LOOKUP}/$ref").ok:
+        return differs(f"It is refused ({answer.status}); the connector then deletes the reference, row by row.")
     return unsupported(
-        f"It is refused ({answer.status}): lookups cannot be emptied.", "annex_d365/dataverse/writes/values.py"
+        f"It is refused ({answer.status}), and so is DELETE of the reference: lookups cannot be emptied.",
+        "annex_d365/dataverse/writes/lookups.py",
     )
 
 

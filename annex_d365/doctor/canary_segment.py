@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annex_d365.annexcloud.segment_writing import ACTIVE, STATIC, DateForm, Dialect, MemberForm, SegmentWriting
+from annex_d365.annexcloud.segment_writing import DateForm, Dialect, MemberForm, SegmentWriting
 from annex_d365.annexcloud.segments import eligible
 from annex_d365.doctor.annex_site import Site, inner
 from annex_d365.doctor.wire import Answer
@@ -39,7 +39,8 @@ class CanarySegment:
     def create(self) -> Answer:
         """Create it, ready for members as the jobs create one."""
         name = self._site.bird.name
-        body = self.body(type=STATIC, status=ACTIVE, externalId=name, externalName=name)
+        words = self._site.service.segment_words
+        body = self.body(type=words.static, status=words.active, externalId=name, externalName=name)
         answer = self._site.post("segment", body, repeatable=False)
         shown = inner(answer.body)
         if answer.ok and isinstance(shown, Mapping):

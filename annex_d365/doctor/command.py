@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,9 @@ from annex_d365.doctor.model import Check, Result, failed
 from annex_d365.doctor.report import Examination, Report, line, show
 from annex_d365.doctor.run import run
 from annex_d365.doctor.sides import Side, groups, load_all, secrets
-from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.errors import SettingError
 from annex_d365.plugin_settings import Settings, config_option
+from annex_d365.private_file import open_private
 
 MUST_CHANGE, NOT_RUN = 1, 2
 _ADDRESSES = ("organization_url", "organization", "base_url")
@@ -91,12 +93,12 @@ def _examine(report: Report, area: Area, plugins: Mapping[str, Settings], consol
 _UNCONNECTED = "connect"
 
 
-def _unconnected(area: Area, error: ConnectorError) -> Result:
+def _unconnected(area: Area, error: SettingError) -> Result:
     def never(_: Any) -> NoReturn:
         raise error
 
     check: Check[Any] = Check("settings", f"The settings of {area.title} are complete", "", "", never)
-    return Result(check, failed(str(error), todo="Mend the settings."), _UNCONNECTED)
+    return Result(check, failed(str(error), todo=f"Mend the setting `{error.setting}`."), _UNCONNECTED)
 
 
 def _ask(examination: Examination, area: Area, side: Side, console: Console, *, write: bool) -> None:
@@ -130,7 +132,8 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise _NotRunError(f"{path} cannot be written: {error.strerror}.") from None
     click.echo(f"{path} can be sent in: look through it first.")

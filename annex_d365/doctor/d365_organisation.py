@@ -18,6 +18,7 @@ from annex_d365.dataverse.metadata import Table, read_tables
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.segments.choice import AUTO
 from annex_d365.dataverse.segments.generations import GENERATIONS, Generation
+from annex_d365.doctor.model import CannotTellError
 from annex_d365.doctor.sides import Side
 from annex_d365.doctor.wire import Answer, ask
 from annex_d365.fields import DEFAULT_PREFIX, MEMBER_ID
@@ -135,6 +136,11 @@ class Organisation(Side):
         if self.generation:
             found.append(self.tables[self.generation.logical_name])
         return {each.logical_name: each for each in found}
+
+    def check_target(self) -> None:
+        """Raises ``CannotTellError`` where nothing is written into this organisation."""
+        if not self.is_target:
+            raise CannotTellError("Nothing is written into this organisation.")
 
     def rows(self, query: Query) -> list[Row]:
         """The rows of one page."""

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from annex_d365.dataverse.errors import StaleTokenError
+from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query
 from annex_d365.doctor.d365_access import USER
 from annex_d365.doctor.d365_organisation import CONTACT, CONTACTS, NO_ROW, Organisation, code_of
@@ -143,12 +144,7 @@ def _change_tracking(organisation: Organisation) -> Finding:
             continue
         if not table.change_tracking:
             without[each["name"]] = "it is not enabled"
-        elif (
-            organisation.get(
-                f"{table.entity_set}?$select={table.primary_id}", table.entity_set, [_TRACK, "odata.maxpagesize=1"]
-            ).status
-            == requests.codes.forbidden
-        ):
+        elif _forbidden(organisation, table, _TRACK) and not _forbidden(organisation, table):
             without[each["name"]] = "the user may not read it organisation-wide"
     if without:
         told = "; ".join(f"{name}: {reason}" for name, reason in without.items())
@@ -156,6 +152,12 @@ def _change_tracking(organisation: Organisation) -> Finding:
         return failed(f"Not so {told}.", organisation.change("tables", changed))
     state = "on" if organisation.contact.change_tracking else "off"
     return ok(f"All {len(wanted)} of them." if wanted else f"None is read so; for contacts it is {state}.")
+
+
+def _forbidden(organisation: Organisation, table: Table, *prefer: str) -> bool:
+    url = f"{table.entity_set}?$select={table.primary_id}"
+    answer = organisation.get(url, table.entity_set, [*prefer, "odata.maxpagesize=1"])
+    return bool(answer.status == requests.codes.forbidden)
 
 
 @CHECKS(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -10,15 +10,16 @@ from typing import Any
 import requests
 
 from annex_d365.dataverse.segments.choice import find_marketing
-from annex_d365.dataverse.segments.generations import JOURNEYS, MEMBER_IDS, OUTBOUND, STATIC
+from annex_d365.dataverse.segments.generations import JOURNEYS, MEMBER_IDS, OUTBOUND, STATIC, Generation
 from annex_d365.dataverse.segments.journeys import MEMBERS_LIST
 from annex_d365.dataverse.segments.members import ContactColumns
 from annex_d365.dataverse.segments.outbound import FETCH
+from annex_d365.dataverse.segments.outbound_names import OTHER_QUERY
 from annex_d365.dataverse.segments.segment import Segment, Segments
 from annex_d365.dataverse.segments.writing_outbound import VALIDATE
 from annex_d365.doctor.d365_organisation import Organisation
 from annex_d365.doctor.d365_tables import TABLES
-from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok, uncovered, unsupported
+from annex_d365.doctor.model import CannotTellError, Checks, Finding, cannot_tell, differs, failed, ok, unsupported
 from annex_d365.errors import ConnectorError
 
 _GENERATION = "d365.segments"
@@ -76,9 +77,13 @@ def _outbound(organisation: Organisation) -> Finding:
 def _segment_query(organisation: Organisation) -> Finding:
     if organisation.generation is not OUTBOUND or _validate(organisation, {}).status == requests.codes.not_found:
         return cannot_tell(_NOT_USED)
-    if not _validate(organisation, {"msdyncrm_segmentquery": "PROFILE(contact)"}, dynamic=True).ok:
-        return unsupported("`msdyncrm_segmentquery` is refused.", "annex_d365/dataverse/segments/writing_outbound.py")
-    lower = _validate(organisation, {"msdyncrm_segmentquery": "profile(contact)"}, dynamic=True)
+    names = (OUTBOUND.columns["query"], OTHER_QUERY)
+    name = next((each for each in names if _validate(organisation, {each: "PROFILE(contact)"}, dynamic=True).ok), "")
+    if not name:
+        return unsupported(f"{' and '.join(names)} are refused.", "annex_d365/dataverse/segments/writing_outbound.py")
+    if name == OTHER_QUERY:
+        return differs(f"It is `{name}`, by which the connector writes it where the other name is refused.")
+    lower = _validate(organisation, {name: "profile(contact)"}, dynamic=True)
     valid = isinstance(lower.body, Mapping) and lower.body.get("ValidationResult") in ("[]", None)
     if not lower.ok or not valid:
         return differs("Keywords must be in upper case; queries are written as they come.")
@@ -110,16 +115,12 @@ def _origin(organisation: Organisation) -> Finding:
     needs="d365.outbound",
 )
 def _journey_ids(organisation: Organisation) -> Finding:
-    if organisation.generation is not JOURNEYS:
-        return cannot_tell(_NOT_USED_JOURNEYS)
-    segment = next((each for each in _some(organisation) if each.is_live and each.definition), None)
-    if segment is None:
-        return cannot_tell("There is no live segment to look at.")
+    segment = _live(organisation, JOURNEYS, lambda each: each.definition)
     own, other = (_listed(organisation, each) for each in (segment.segment_id, str(segment.definition)))
+    if own == other == requests.codes.not_found:
+        return failed("They find neither that nor the id of its definition.", todo="Please send in the report.")
     if own == requests.codes.not_found:
-        return failed(
-            "They take the id of its definition only.", todo=uncovered("annex_d365/dataverse/segments/journeys.py")
-        )
+        return differs("They take the id of its definition only, which the connector sends once its own is not found.")
     if other == requests.codes.not_found:
         return ok("They take no other.")
     return ok("They take the id of its definition, too.")
@@ -165,11 +166,7 @@ def _members(organisation: Organisation) -> Finding:
     needs="d365.outbound",
 )
 def _fetch_reply(organisation: Organisation) -> Finding:
-    if organisation.generation is not OUTBOUND:
-        return cannot_tell(_NOT_USED)
-    segment = next((each for each in _some(organisation) if each.is_live and each.query_name), None)
-    if segment is None:
-        return cannot_tell("There is no live segment to look at.")
+    segment = _live(organisation, OUTBOUND, lambda each: each.query_name)
     body = {
         "Query": f"(SEGMENT({segment.query_name})).ORDERBY(contactid ASC).SKIP(0).TAKE(1).SELECT(contactid)",
         "FetchXml": '<fetch version="1.0" mapping="logical" count="1" page="1" returntotalrecordcount="true">'
@@ -231,6 +228,20 @@ def _some(organisation: Organisation) -> Sequence[Segment]:
         return ()
     reader = Segments(organisation.dataverse, generation, organisation.tables[generation.logical_name])
     return list(islice(reader.read(queries=False), _LOOKED_AT))
+
+
+def _live(organisation: Organisation, generation: Generation, has: Callable[[Segment], Any]) -> Segment:
+    """A live segment of the generation that is used.
+
+    Raises:
+        CannotTellError: another one is used, or there is none.
+    """
+    if organisation.generation is not generation:
+        raise CannotTellError(_NOT_USED if generation is OUTBOUND else _NOT_USED_JOURNEYS)
+    segment = next((each for each in _some(organisation) if each.is_live and has(each)), None)
+    if segment is None:
+        raise CannotTellError("There is no live segment to look at.")
+    return segment
 
 
 def _listed(organisation: Organisation, segment_id: str) -> int:

@@ -7,7 +7,7 @@ from annex_d365.dataverse.writes import provision
 from annex_d365.dataverse.writes.discovery import BULK_MESSAGES, read_definition
 from annex_d365.doctor.d365_access import USER
 from annex_d365.doctor.d365_organisation import CONTACT, Organisation
-from annex_d365.doctor.model import Checks, Finding, cannot_tell, differs, failed, ok
+from annex_d365.doctor.model import Checks, Finding, differs, failed, ok
 from annex_d365.fields import CONTACT_COLUMNS, MEMBER_ID
 from annex_d365.provision import loyalty_tables
 
@@ -59,8 +59,7 @@ def _member_id_column(organisation: Organisation) -> Finding:
     how="GET EntityDefinitions; what `annex-d365 provision` would make",
 )
 def _columns(organisation: Organisation) -> Finding:
-    if not organisation.is_target:
-        return cannot_tell("Nothing is written into this organisation.")
+    organisation.check_target()
     wanted = loyalty_tables(organisation.prefix)
     steps = [step for step in provision.plan(organisation.dataverse, wanted) if not step.key_of]
     if not steps:
@@ -86,8 +85,7 @@ def _other_prefix(organisation: Organisation) -> str:
 
 @CHECKS("d365.keys", "The alternate keys that find rows are Active", page="4", how="GET EntityDefinitions, keys")
 def _keys(organisation: Organisation) -> Finding:
-    if not organisation.is_target:
-        return cannot_tell("Nothing is written into this organisation.")
+    organisation.check_target()
     missing, pending = [], []
     for table in loyalty_tables(organisation.prefix):
         found = _key_states(organisation, table.logical_name)
@@ -123,8 +121,7 @@ def _key_states(organisation: Organisation, table: str) -> dict[frozenset[str], 
 
 @CHECKS("d365.bulk", "Tables that are written take the bulk messages", page="5.3, 11", how="GET sdkmessagefilters")
 def _bulk(organisation: Organisation) -> Finding:
-    if not organisation.is_target:
-        return cannot_tell("Nothing is written into this organisation.")
+    organisation.check_target()
     wanted = frozenset(BULK_MESSAGES)
     without = [
         name for name in organisation.used if not wanted <= read_definition(organisation.dataverse, name).messages

@@ -114,6 +114,10 @@ class Checks(Generic[Context]):
         return declare
 
 
+class CannotTellError(Exception):
+    """What a check needs to look at is not there; the text is the sentence."""
+
+
 def ok(sentence: str) -> Finding:
     """As assumed, or as it should be."""
     return Finding(Verdict.OK, sentence)

@@ -86,8 +86,13 @@ class Report:
 
     @property
     def todo(self) -> list[str]:
-        """What must be done besides, each once."""
-        return list(dict.fromkeys(result.finding.todo for result in self.results if result.finding.todo))
+        """What must be done besides, each once, and for which plugins where the others need it not."""
+        wanted: dict[str, list[str]] = {}
+        for each in self.examinations:
+            for todo in dict.fromkeys(result.finding.todo for result in each.results if result.finding.todo):
+                wanted.setdefault(todo, []).extend(each.plugins)
+        alone = len(self.examinations) == 1
+        return [todo if alone else f"{', '.join(plugins)}: {todo}" for todo, plugins in wanted.items()]
 
     def ending(self) -> Iterator[str]:
         """The lines after the results."""
@@ -140,7 +145,7 @@ class Report:
 def line(result: Result) -> str:
     """A result as a line."""
     check, finding = result.check, result.finding
-    return f"{finding.verdict.value:<{_WIDTH}}  {check.id:<28}  {check.title}. {finding.sentence}"
+    return f"{finding.verdict.value:<{_WIDTH}}  {check.id:<28}  {check.title}? {finding.sentence}"
 
 
 def show(console: Console, examination: Examination) -> None:
@@ -155,7 +160,7 @@ def show(console: Console, examination: Examination) -> None:
         sentence = Text(result.finding.sentence)
         if result.finding.todo:
             sentence.append(f" {result.finding.todo}", style="bold")
-        title = Text(result.check.title)
+        title = Text(f"{result.check.title}?")
         if verdict is not Verdict.OK:
             title.append(f"\n{result.check.id}", style="dim")
         table.add_row(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from annex_d365.doctor.model import Check, Result, Verdict, cannot_tell, failed
+from annex_d365.doctor.model import CannotTellError, Check, Result, Verdict, cannot_tell, failed
 from annex_d365.errors import ConnectorError, PrivilegeError, SettingError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def run(checks: Iterable[Check[Any]], context: Any, begin: Callable[[Check[Any]]
 def _result(check: Check[Any], context: Any) -> Result:
     try:
         return Result(check, check.run(context))
+    except CannotTellError as reason:
+        return Result(check, cannot_tell(str(reason)))
     except PrivilegeError as error:
         return Result(check, failed(str(error), todo="Add the privilege to the user's security role."), "privilege")
     except SettingError as error:

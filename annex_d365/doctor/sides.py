@@ -16,21 +16,28 @@ from annex_d365.plugin_settings import PLUGINS, TAP_ANNEX, TAP_D365, TARGET_ANNE
 
 _TARGETS = (TARGET_ANNEX, TARGET_D365)
 _D365 = "d365"
+_ANNEX = (TAP_ANNEX, *_TARGETS)
+_DYNAMICS = (TAP_D365, *_TARGETS)
 #: Settings that a check may ask to change, by the plugins that have them.
 _PLUGINS_OF: Mapping[str, Sequence[str]] = {
     "members": (TAP_ANNEX,),
     "tables": (TAP_D365,),
     "segments": (TAP_D365,),
+    "token_lifetime_seconds": _ANNEX,
+    "signed_id_form": _ANNEX,
+    "undocumented_get_signs": _ANNEX,
+    "segment_words": _ANNEX,
     "enrol_flag_column": _TARGETS,
+    "patch_replaces": _TARGETS,
     "segment_member_update": _TARGETS,
     "segment_member_form": _TARGETS,
     "segment_date_form": _TARGETS,
     "segment_origin_column": _TARGETS,
     "skip_unchanged": _TARGETS,
     "column_prefix": _TARGETS,
-    "member_id_column": (TAP_D365, *_TARGETS),
-    "segments_api": (TAP_D365, *_TARGETS),
-    "api_version": (TAP_D365, *_TARGETS),
+    "member_id_column": _DYNAMICS,
+    "segments_api": _DYNAMICS,
+    "api_version": _DYNAMICS,
 }
 _ANNEX_CONNECTION = ("base_url", "site_id", "site_name", "secret_key", "ca_bundle")
 _DYNAMICS_CONNECTION = (

@@ -15,11 +15,16 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annex_d365.annexcloud import token
 from annex_d365.annexcloud.token import (
     LIFETIME_SECONDS,
     Clock,
     Credentials,
+    IdForm,
     RequestToken,
+    Signed,
+    Signing,
+    fresh_token,
     hmac_claim,
     identifier_payload,
     request_token,
@@ -50,7 +55,7 @@ def test_token_vector():
     assert request_token(CREDENTIALS, BODY, 1893456000) == TOKEN
 
 
-@given(secret=st.text(min_size=1, max_size=40), site=st.text(max_size=20), payload=st.binary(max_size=200))
+@given(secret=st.text(min_size=1, max_size=40), site=st.text(min_size=1, max_size=20), payload=st.binary(max_size=200))
 def test_any_token_verifies_and_holds_its_claims(secret, site, payload):
     expires = int(time.time()) + 60
     token = request_token(Credentials(site, "shop", secret), payload, expires)
@@ -134,3 +139,40 @@ def test_another_thread_has_learnt_the_time():
     clock.offset = 7200
     refusal(request, email.utils.formatdate(time.time() + 7200, usegmt=True))
     assert auth.renew(request)
+
+
+def test_no_token_is_made_twice():
+    made = [fresh_token(CREDENTIALS, BODY, 1_893_456_000 + second) for second in range(3) for _ in range(200)]
+    assert len(set(made)) == len(made)
+    claims = [jwt.decode(each, options={"verify_signature": False}) for each in (made[0], made[199])]
+    assert claims[0] == claims[1], "only the text differs"
+
+
+def test_the_first_token_of_a_second_is_as_documented():
+    assert fresh_token(CREDENTIALS, BODY, 1_999_999_999) == request_token(CREDENTIALS, BODY, 1_999_999_999)
+
+
+def test_what_is_over_is_forgotten():
+    repeats = token._Repeats()
+    for second in range(1000):
+        assert repeats.number(BODY, second) == 0
+    assert len(repeats._seconds) <= 16
+
+
+@pytest.mark.parametrize(
+    ("form", "signed"),
+    [
+        (IdForm.PLAIN, '"a/é@x.example"'),
+        (IdForm.ENCODED, '"a%2F%C3%A9%40x.example"'),
+        (IdForm.ASCII, '"a/\\u00e9@x.example"'),
+        (IdForm.PHP, '"a\\/\\u00e9@x.example"'),
+    ],
+)
+def test_forms_of_ids(form, signed):
+    assert identifier_payload("a/é@x.example", form).decode() == signed
+
+
+@pytest.mark.parametrize(("resource", "signed"), [("segmentlist", b'""'), ("users", b'"7"')])
+def test_what_undocumented_gets_sign(resource, signed):
+    assert Signing(assumed=Signed.EMPTY).payload(resource, "7") == signed
+    assert Signing().payload(resource, "7") == b'"7"'

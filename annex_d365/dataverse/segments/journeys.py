@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.segments.generations import DEFINITION_GROUPS, DEFINITION_ID, DEFINITIONS, STATIC
+from annex_d365.dataverse.segments.journey_ids import JourneyIds
 from annex_d365.dataverse.segments.members import Action, ContactColumns
 from annex_d365.dataverse.segments.replies import ids_in
 from annex_d365.dataverse.segments.rows import rows_of
@@ -48,6 +50,7 @@ class JourneysMembers:
 
     def __init__(self, columns: ContactColumns) -> None:
         self._columns = columns
+        self._ids = JourneyIds()
         self._memos: dict[str, str | None] = {}
         self._large = threading.Semaphore(_LARGE_LISTS_AT_ONCE)
         self._members_list, self._list_group = (
@@ -88,7 +91,7 @@ class JourneysMembers:
             raise ServiceError("The segment's list of groups could not be read.") from None
 
     def _all(self, segment: Segment) -> list[str]:
-        reply = self._members_list.ask({"SegmentId": segment.segment_id})
+        reply = self._ids.send(segment, lambda each: self._members_list.ask({"SegmentId": each}))
         if (status := str(reply.get("StatusCode") or _OK)) != _OK:
             raise ServiceError(f"Dataverse has no list of members for it ({status}).")
         result = _result(reply.pop("ResultText", None))
@@ -96,12 +99,15 @@ class JourneysMembers:
             raise ServiceError("Its members are no contacts.")
         return ids_in(result, "members")
 
+    def _page(self, body: Mapping[str, Any], segment_id: str) -> Row:
+        return self._list_group.ask({"SegmentId": segment_id, **body})
+
     def _group(self, segment: Segment, group: _Group) -> Iterator[list[str]]:
         """Ids of a group, page by page; some may come twice."""
         steps, known = Steps(min(self._columns.page_size, GROUP_PAGE_SIZE)), Sent()
         while True:
-            page = {"PageNo": steps.number, "PageSize": steps.size}
-            reply = self._list_group.ask({"SegmentId": segment.segment_id, "GroupId": group.id, **page})
+            body = {"GroupId": group.id, "PageNo": steps.number, "PageSize": steps.size}
+            reply = self._ids.send(segment, partial(self._page, body))
             ids = ids_in(reply, "Response", "entityIds", "EntityIds")
             if not ids:
                 return

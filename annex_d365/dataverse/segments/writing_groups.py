@@ -11,13 +11,12 @@ Groups have GUIDs by their number, and are known again by these; groups that peo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from annex_d365.dataverse.client import Dataverse
-from annex_d365.dataverse.segments.journeys import LIST_GROUP
+from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.segments.replies import ids_in
 from annex_d365.dataverse.writes.operations import guid_for
 from annex_d365.errors import RowError, ServiceError
@@ -54,7 +53,7 @@ class Groups:
     """The groups of one segment. Safe for threads.
 
     Args:
-        dataverse: the organisation.
+        ask: the answer to ``ListGroupMembers``; takes all but the segment's id.
         segment_id: of the segment.
         entries: groups that its definition has.
         save: writes the column of the definition.
@@ -63,14 +62,14 @@ class Groups:
 
     def __init__(
         self,
-        dataverse: Dataverse,
+        ask: Callable[[Mapping[str, Any]], Row],
         segment_id: str,
         entries: Sequence[Entry],
         save: Callable[[str], None],
         *,
         new: bool = False,
     ) -> None:
-        self._dataverse, self._segment_id, self._save = dataverse, segment_id, save
+        self._ask, self._segment_id, self._save = ask, segment_id, save
         self._entries = list(entries)
         self._lock = threading.Lock()
         there = {str(each.get("groupId", "")).lower() for each in entries}
@@ -132,8 +131,8 @@ class Groups:
         return self.ids[-1]
 
     def _page(self, group: str, page_no: int, size: int) -> list[str]:
-        body = {"SegmentId": self._segment_id, "GroupId": group, "PageNo": page_no, "PageSize": size}
-        return ids_in(self._dataverse.ask(LIST_GROUP, body), "Response", "entityIds", "EntityIds")
+        reply = self._ask({"GroupId": group, "PageNo": page_no, "PageSize": size})
+        return ids_in(reply, "Response", "entityIds", "EntityIds")
 
 
 def decode(column: str | None) -> list[Entry]:

@@ -17,6 +17,8 @@ from annex_d365.dataverse.segments.generations import (
     DYNAMIC,
     JOURNEYS,
 )
+from annex_d365.dataverse.segments.journey_ids import JourneyIds
+from annex_d365.dataverse.segments.journeys import LIST_GROUP
 from annex_d365.dataverse.segments.rows import rows_of
 from annex_d365.dataverse.segments.segment import CONTACT, Segment
 from annex_d365.dataverse.segments.writing_calls import Actions, Rows, SegmentGoneError
@@ -52,7 +54,7 @@ class JourneysCopies:
         self._dataverse = dataverse
         self._rows = Rows(calls, JOURNEYS.logical_name, JOURNEYS.entity_set, JOURNEYS.id)
         self._definitions = Rows(calls, "msdynmkt_segmentdefinition", DEFINITIONS, DEFINITION_ID)
-        self._actions = Actions(calls, JOURNEYS)
+        self._actions, self._ids = Actions(calls, JOURNEYS), JourneyIds()
         self._columns = {**_COLUMNS, "origin": origin_column}
         self._groups: dict[str, Groups] = {}
         self._lock = threading.Lock()
@@ -99,11 +101,11 @@ class JourneysCopies:
 
     def start(self, segment: Segment) -> None:
         """As in the protocol."""
-        self._actions.send(PUBLISH, {"SegmentId": segment.segment_id})
+        self._ids.send(segment, lambda each: self._actions.send(PUBLISH, {"SegmentId": each}))
 
     def stop(self, segment: Segment) -> None:
         """As in the protocol. The answer is about each segment; one that a journey uses goes on."""
-        answer = self._actions.send(STOP, {"SegmentIdList": [segment.segment_id]})
+        answer = self._ids.send(segment, lambda each: self._actions.send(STOP, {"SegmentIdList": [each]}))
         for each in answer.get("stopSingleSegmentResults") or ():
             if each.get("WasStopped") is False:
                 used = " because journeys or segments use it" if _in_use(each) else ""
@@ -129,7 +131,8 @@ class JourneysCopies:
             self._send(REMOVE, segment, group, ids)
 
     def _send(self, action: str, segment: Segment, group: str, ids: Sequence[str]) -> None:
-        self._actions.send(action, {"SegmentId": segment.segment_id, "GroupId": group, "EntityIds": list(ids)})
+        body = {"GroupId": group, "EntityIds": list(ids)}
+        self._ids.send(segment, lambda each: self._actions.send(action, {"SegmentId": each, **body}))
 
     def _refit(self, segment: Segment, groups: Sequence[Entry]) -> None:
         """Let a definition that is there be the one of this segment; that before may have been of the other kind."""
@@ -165,7 +168,10 @@ class JourneysCopies:
         def save(column: str) -> None:
             self._definitions.update(definition, {DEFINITION_GROUPS: column})
 
-        return Groups(self._dataverse, segment.segment_id, groups, save, new=new)
+        def ask(body: Mapping[str, Any]) -> Row:
+            return self._ids.send(segment, lambda each: self._dataverse.ask(LIST_GROUP, {"SegmentId": each, **body}))
+
+        return Groups(ask, segment.segment_id, groups, save, new=new)
 
     @cached_property
     def _business_unit(self) -> str:

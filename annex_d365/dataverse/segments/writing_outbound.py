@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.segments.generations import DYNAMIC, MEMBER_IDS, OUTBOUND, STATIC
 from annex_d365.dataverse.segments.members import ContactColumns
 from annex_d365.dataverse.segments.outbound import OutboundMembers
+from annex_d365.dataverse.segments.outbound_names import OutboundNames
 from annex_d365.dataverse.segments.replies import KEY
 from annex_d365.dataverse.segments.segment import Segment
 from annex_d365.dataverse.segments.writing_calls import Actions, Rows
@@ -46,12 +48,13 @@ class OutboundCopies:
         self._actions = Actions(calls, OUTBOUND)
         self._columns = {**_COLUMNS, "origin": origin_column}
         self._checked = False
+        self._names = OutboundNames()
 
     def check(self) -> None:
         """As in the protocol: rows outlive the services behind them (page 8.1). Asks once for something harmless."""
         if not self._checked:
             body = {_COLUMNS["name"]: "-", _COLUMNS["kind_value"]: _KINDS[STATIC], MEMBER_IDS: "[]"}
-            self._actions.send(VALIDATE, body)
+            self._names.send(body, partial(self._actions.send, VALIDATE))
             self._checked = True
 
     def definition(self, segment_id: str) -> None:
@@ -68,11 +71,12 @@ class OutboundCopies:
         }
         # A list without members is a list; none at all does not go live.
         more = {_COLUMNS["query"]: segment.query} if segment.kind == DYNAMIC else {MEMBER_IDS: "[]"}
-        return self._rows.create(segment.segment_id, {**values, **more})
+        return self._names.send({**values, **more}, partial(self._rows.create, segment.segment_id))
 
     def update(self, segment: Segment, changes: Mapping[str, Any]) -> None:
         """As in the protocol."""
-        self._rows.update(segment.segment_id, {self._columns[name]: value for name, value in changes.items()})
+        values = {self._columns[name]: value for name, value in changes.items()}
+        self._names.send(values, partial(self._rows.update, segment.segment_id))
 
     def start(self, segment: Segment) -> None:
         """As in the protocol; the service validates it."""

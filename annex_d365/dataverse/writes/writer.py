@@ -12,6 +12,7 @@ from annex_d365.dataverse.writes.bulk import MESSAGES, Bulk
 from annex_d365.dataverse.writes.calls import Calls
 from annex_d365.dataverse.writes.definition import TableDefinition
 from annex_d365.dataverse.writes.finder import Finder
+from annex_d365.dataverse.writes.lookups import Lookups, bare
 from annex_d365.dataverse.writes.operations import Effect, Kind, Operation, WriteOptions, Written
 from annex_d365.dataverse.writes.preparation import deduplicated, reachable
 from annex_d365.dataverse.writes.tasks import Result, Singles, Task, Way
@@ -37,6 +38,7 @@ class TableWriter:
         self._gate = dataverse.http.gate
         calls = Calls(dataverse, options)
         self._finder = Finder(calls, definition)
+        self._lookups = Lookups(calls, definition)
         singles = Singles(calls, definition, self._finder.of)
         batches = Batches(calls, definition, singles, options.max_batch)
         self._plain: Way = batches
@@ -70,6 +72,19 @@ class TableWriter:
         Raises:
             ConnectorError: other than for a row; some operations may have been carried out. All may be repeated.
         """
+        known = self._lookups.known
+        refused: list[int] = []
+        for number, result in self._sent(self._lookups.sent(operations), executor):
+            if self._lookups.suspicious(operations[number], result):
+                refused.append(number)
+            else:
+                yield number, self._lookups.finish(operations[number], result) if known else result
+        for place, result in self._sent([bare(operations[number]) for number in refused], executor):
+            if isinstance(result, Written):
+                self._lookups.blame()
+            yield refused[place], self._lookups.finish(operations[refused[place]], result)
+
+    def _sent(self, operations: Sequence[Operation], executor: Executor) -> Iterator[tuple[int, Result]]:
         kept, keys = deduplicated(operations, self._definition)
         ready = reachable(kept, self._definition, self._finder, executor)
         results: dict[Hashable, Result] = {
@@ -87,22 +102,26 @@ class TableWriter:
 
     def _shares(self, operations: Mapping[Hashable, Operation]) -> Iterator[tuple[Way, Sequence[Hashable]]]:
         """Operations as they are sent together, and how."""
-        for kind in Kind:
+        alike: dict[tuple[Kind, bool], list[Hashable]] = {}
+        for key, operation in operations.items():
+            alike.setdefault((operation.kind, bool(operation.etag)), []).append(key)
+        order = list(Kind)
+        for kind, versioned in sorted(alike, key=lambda each: (order.index(each[0]), each[1])):
+            same = alike[kind, versioned]
             # A bulk message has no place for versions.
-            for versioned in (False, True):
-                same = [
-                    key
-                    for key, operation in operations.items()
-                    if operation.kind is kind and bool(operation.etag) is versioned
-                ]
-                bulk = None if versioned else self._bulk.get(kind)
-                way: Way = bulk or self._plain
-                rows = self._share(len(same), bulk.rows if bulk else self._rows)
-                for start in range(0, len(same), rows):
-                    yield way, same[start : start + rows]
+            bulk = None if versioned else self._bulk.get(kind)
+            way: Way = bulk or self._plain
+            rows = self._share(len(same), bulk.rows if bulk else self._rows)
+            for start in range(0, len(same), rows):
+                yield way, same[start : start + rows]
 
     def _share(self, count: int, most: int) -> int:
-        """Rows of each task, so that all places of the gate are used; not less than makes a good request."""
+        """Rows of each task, so that all places of the gate are used; not less than makes a good request.
+
+        Not as many as a call may have. ASSUMPTION: a call takes about as long as it has rows (2 s for 100, Dataverse
+        page 6), and the service works on several at once, so that 8 calls of 250 rows are over sooner than 2 of 1,000.
+        They are farther from the two minutes of a request and from SQL timeouts, too; a bad row spoils fewer others.
+        """
         even = math.ceil(count / self._gate.allowed)
         return max(1, min(most, max(even, self._rows)))
 
