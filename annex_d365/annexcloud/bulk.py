@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -15,6 +14,7 @@ from annex_d365.annexcloud.bulk_words import Verdict
 from annex_d365.annexcloud.client import AnnexCloud, path_segment
 from annex_d365.annexcloud.errors import NO_DATA, refusal
 from annex_d365.errors import OutageError, RepeatedError, RowError
+from annex_d365.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ BULK_LIMIT = 100
 MAX_REFUSALS = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Item:
     """One of the requests that a bulk call stands for.
 

@@ -182,7 +182,7 @@ def _fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The fields of an item and of what is wrapped in it; a name may come twice."""
     for name, value in item.items():
         called = folded(name)
-        wrapped = called in _WRAPPERS and isinstance(value, Mapping)
+        wrapped = called in _WRAPPERS and isinstance(value, dict)
         if wrapped:
             yield from _fields(value)
         if not wrapped or called == "error":  # that there is one says something, too
@@ -190,4 +190,4 @@ def _fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _nested(value: Any) -> bool:
-    return isinstance(value, (list, Mapping))
+    return isinstance(value, (list, dict))

@@ -17,7 +17,8 @@ from urllib3.exceptions import NewConnectionError
 from annex_d365 import http
 from annex_d365.annexcloud.errors import InDoubtError, RefusedError, error_code, explain
 from annex_d365.annexcloud.judge import Judge, accepted
-from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, identifier_payload
+from annex_d365.annexcloud.segment_words import SegmentWords
+from annex_d365.annexcloud.token import Clock, Credentials, RequestToken, Signing
 from annex_d365.errors import OutageError, RepeatedError, RowError, ServiceError, SettingError
 from annex_d365.retry import IN_DOUBT, NOT_STARTED
 
@@ -38,6 +39,8 @@ _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
 
 #: Unicode categories: control characters, and halves of surrogate pairs.
 _NO_TEXT = frozenset({"Cc", "Cs"})
+
+_SIGNING, _WORDS = Signing(), SegmentWords()
 
 _decoder = msgspec.json.Decoder(float_hook=decimal.Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -64,6 +67,8 @@ class AnnexCloud:
     Args:
         base_url: up to and with the version, ``https://s15.socialannex.net/api/3.0``.
         credentials: sign the requests.
+        signing: how they are signed.
+        segment_words: what it says about segments.
         ca_bundle: certificates to trust instead of the usual ones.
         parallel: most requests in flight.
 
@@ -72,14 +77,22 @@ class AnnexCloud:
     """
 
     def __init__(
-        self, base_url: str, credentials: Credentials, *, ca_bundle: str | None = None, parallel: int = 8
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        signing: Signing = _SIGNING,
+        segment_words: SegmentWords = _WORDS,
+        ca_bundle: str | None = None,
+        parallel: int = 8,
     ) -> None:
         self._root = service_root(base_url)
-        self._credentials = credentials
-        self._clock = Clock()
+        self._credentials, self._signing = credentials, signing
+        self._clock = Clock(signing.lifetime)
+        self.segment_words = segment_words
         self._accepted = _ANY_ID
-        self.judge = Judge(self._ask)
         self.http = http.Client("Annex Cloud", host_setting="base_url", ca_bundle=ca_bundle, parallel=parallel)
+        self.judge = Judge(self._ask, self.http.gate.sleep)
 
     def get(
         self, resource: str, identifier: str, *, part: str = "", query: Mapping[str, str | int] | None = None
@@ -165,7 +178,7 @@ class AnnexCloud:
     ) -> Any:
         end = f"/{part}" if part else ""
         url = f"{self._root}/{resource}/{path_segment(identifier)}{end}" + (f"?{urlencode(query)}" if query else "")
-        token = self._token(identifier_payload(identifier))
+        token = self._token(self._signing.payload(resource, identifier))
         return self._send("GET", url, f"GET /{resource}/{{id}}{end}", token, None, **options)
 
     def _post(self, resource: str, content: bytes, token: RequestToken, **options: Any) -> Any:
@@ -187,7 +200,7 @@ class AnnexCloud:
         most_tries: Mapping[int, int] | None = None,
     ) -> Any:
         try:
-            return self.http.send(
+            answer = self.http.send(
                 method,
                 url,
                 auth=token,
@@ -210,6 +223,8 @@ class AnnexCloud:
                     f"{error} It may have been carried out.", status=error.status, code=error.code
                 ) from None
             raise
+        self.judge.trusted = True
+        return answer
 
 
 def service_root(base_url: str) -> str:

@@ -49,9 +49,10 @@ class RefusedError(SettingError):
         """Whether it says that there is no such route, rather than that nobody may use it."""
         return self.setting == "base_url"
 
-    def of_setting(self) -> SettingError:
-        """The error if other requests are refused, too."""
-        return SettingError(self.setting, self.problem)
+    def of_setting(self, *, meanwhile: bool) -> SettingError:
+        """The error if other requests are refused, too; ``meanwhile`` says that earlier ones of this run were not."""
+        since = " It accepted earlier requests of this run: see what was changed there meanwhile." if meanwhile else ""
+        return SettingError(self.setting, self.problem + since)
 
     def of_route(self) -> ServiceError:
         """The error if other routes are there."""
@@ -118,7 +119,8 @@ def refusal(status: int, code: str | None, route: str) -> ConnectorError:
     if status == requests.codes.unauthorized:
         return RefusedError(
             "secret_key",
-            f"Annex Cloud does not accept the request's signature ({facts}); check `site_id` and `site_name`, too.",
+            f"Annex Cloud does not accept the request's signature ({facts}). Check that the key, `site_id` and "
+            "`site_name` are those of one site at `base_url`, and that this machine's clock is right.",
             route=route,
             facts=facts,
         )

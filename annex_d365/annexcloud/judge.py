@@ -18,6 +18,9 @@ _FAILED = requests.codes.internal_server_error
 _TRIES = {_FAILED: 3}
 _LAST_TRY = {_FAILED: 1}
 _ONE_TRY = dict.fromkeys({0, *IN_DOUBT}, 1)
+#: Seconds before the other request is sent again, where earlier ones were accepted: rather is what checks keys out of
+#: order for a moment than that it has become wrong.
+PAUSES = (1, 4, 10)
 #: So many bad rows, and none written in between, are no bad rows.
 MAX_BAD_ROWS = 20
 
@@ -27,23 +30,47 @@ class Judge:
 
     Args:
         ask: sends another, harmless request; takes ``most_tries`` of :meth:`annex_d365.http.Client.send`.
+        pause: waits for so many seconds.
     """
 
-    def __init__(self, ask: Callable[..., Any]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[..., Any], pause: Callable[[float], object]) -> None:
+        self._ask, self._pause = ask, pause
+        #: Whether the service has accepted a request, so that the settings were right then.
+        self.trusted = False
         self._lock = threading.Lock()
         self._bad_rows = 0
         self._routes: set[str] = set()
 
+    def insist(self, send: Callable[[], Any]) -> Any:
+        """Send a request; once more, if its signature is not accepted and those of others are.
+
+        Raises:
+            RefusedError: it is refused as if a setting were wrong, and others are not.
+            SettingError: others are, too.
+            ServiceError: it cannot be asked for others.
+        """
+        try:
+            return send()
+        except RefusedError as refused:
+            self.check_others(refused)
+            if refused.no_route:
+                raise
+        return send()
+
     def check_others(self, refused: RefusedError) -> None:
-        """Whether the service accepts the other request.
+        """Whether the service accepts the other request, in the end.
 
         Raises:
             SettingError: it does not.
             ServiceError: it cannot be asked.
         """
-        if not accepted(self._ask):
-            raise refused.of_setting() from None
+        trusted = self.trusted
+        for seconds in (0, *(PAUSES if trusted else ())):
+            if seconds:
+                self._pause(seconds)
+            if accepted(self._ask):
+                return
+        raise refused.of_setting(meanwhile=trusted) from None
 
     def with_id(self, send: Callable[[], Any]) -> Any:
         """Send a request with an id in its address. Is it refused as if a setting were wrong, is it one?
@@ -52,10 +79,10 @@ class Judge:
             RowError: others are accepted, so that it is this id that the service, or a gateway, takes amiss.
         """
         try:
-            return send()
-        except RefusedError as refused:
-            self.check_others(refused)
-        raise RowError("Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address.")
+            return self.insist(send)
+        except RefusedError:
+            problem = "Annex Cloud refuses this id, and no other: a sign in it has a meaning in an address."
+            raise RowError(problem) from None
 
     def without_id(self, route: str, send: Callable[[], Any]) -> Any:
         """The same for a request that has its id in the body.
@@ -65,9 +92,8 @@ class Judge:
             RowError: it has, so that it is this body that the service, or a gateway, takes amiss.
         """
         try:
-            answer = send()
+            answer = self.insist(send)
         except RefusedError as refused:
-            self.check_others(refused)
             if (refused.no_route and route not in self._routes) or not self._credible():
                 raise refused.of_route() from None
             raise refused.of_row() from None

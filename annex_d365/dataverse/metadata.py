@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from annex_d365.dataverse.answers import unreadable
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.columns import Attribute, Column, columns_of
 from annex_d365.dataverse.query import Query, text
@@ -206,4 +207,8 @@ def _date_behaviors(dataverse: Dataverse, logical_name: str) -> dict[str, str | 
 
 def _read(dataverse: Dataverse, url: str, decoder: msgspec.json.Decoder[_T]) -> list[_T]:
     """A collection; metadata has no pages."""
-    return [decoder.decode(raw) for raw in dataverse.page(url, page_size=None).value]
+    found = dataverse.page(url, page_size=None).value
+    try:
+        return [decoder.decode(raw) for raw in found]
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # parts of a page are looked into only here
+        raise unreadable() from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from annex_d365.ledger import fold
 from target_annex.reconcile.display import Display
 from target_annex.reconcile.findings import Finding, Findings, Kind
 from target_annex.reconcile.people import CONTACTS, MEMBERS, People
@@ -74,7 +75,8 @@ def _note_all(people: People, members: MemberReading, display: Display, spill: S
         display.advance("compared", len(rows))
     for strangers in spill.strangers():
         for each in strangers:
-            findings.add(_without(each))
+            if fold(each.member) not in members.refused:  # they are there, as far as is known
+                findings.add(_without(each))
     alone = Kind.NO_CONTACT if people.makes_contacts else Kind.EXTRA_MEMBER
     for ids in spill.alone():
         for member_id in ids:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 import msgspec
 
+from annex_d365.private_file import open_private
 from target_annex.reconcile.people import Difference
 
 #: Of the form of the file.
@@ -127,8 +128,7 @@ def write_json(path: Path, parts: Sequence[Findings], *, show_values: bool) -> N
         "notes": [each for part in parts for each in part.notes],
     }
     try:
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(_encoder.encode(head)[:-1])
             for part in parts:
                 counts = {kind.value: count for kind, count in part.kinds.items()}

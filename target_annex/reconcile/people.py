@@ -25,11 +25,11 @@ from target_annex.dynamics.current import same
 from target_annex.dynamics.mapping import GUID, RowMapping
 from target_annex.dynamics.setup import row_mapping
 from target_annex.mapping import STATE_COLUMN, Contact, MemberMapping, may_enrol, member_mapping, object_of
+from target_annex.member_settings import member_rules
 from target_annex.ownership import BOTH, ownership
 from target_annex.presets import ANNEX_CLOUD, D365
 from target_annex.reconcile.spill import ContactLine, MemberLine
 from target_annex.reconcile.systems import Systems
-from target_annex.settings import member_rules
 from target_annex.tasks import Task
 
 CONTACTS, MEMBERS = "contacts", "members"

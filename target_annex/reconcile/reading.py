@@ -17,6 +17,7 @@ from annex_d365.dataverse.client import Row
 from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.ranges import FORM, Range, RangeReader
 from annex_d365.errors import RowError
+from annex_d365.ledger import fold
 from target_annex.reconcile.people import MODIFIED_ON, People
 from target_annex.reconcile.spill import Stranger
 from target_annex.reconcile.systems import Systems
@@ -67,6 +68,7 @@ class MemberReading:
 
     Attributes:
         left: what could not be read; without member data.
+        refused: folded ids of members whom the service does not tell about.
         whole: whether all members there are were found.
     """
 
@@ -77,6 +79,7 @@ class MemberReading:
         self._profiles = Profiles(systems.site, people.member_columns, self._setting.get("columns"))
         self._members = Members(systems.site)
         self.left: list[str] = []
+        self.refused: set[str] = set()
         self.whole = True
 
     def lists(self) -> Generator[Sequence[Record]]:
@@ -116,6 +119,7 @@ class MemberReading:
         except RowError:
             if len(candidates) == 1:
                 self._leave(_REFUSED)
+                self.refused.add(fold(candidates[0].id))
                 return []
         return [record for each in candidates for record in self.read([each])]
 

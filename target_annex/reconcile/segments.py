@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -111,7 +111,10 @@ class _Comparison:
         """Without those whom Annex Cloud does not know: it is the contacts that differ then."""
         if self._owner == ANNEX_CLOUD:
             return [*missing]
-        exists: Callable[[str], bool] = lambda key: self._members.get(key) is not None  # noqa: E731
+
+        def exists(key: str) -> bool:
+            return self._members.get(key) is not None
+
         return [key for key, there in crew.in_order(missing, exists) if there]
 
     def _keys(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -121,7 +124,9 @@ class _Comparison:
         return list(self._direction.side.known(ids).values()) if ids else []
 
     def _read_copies(self, copies: Sequence[CopyOf], crew: Crew, numbers: Mapping[str, int]) -> None:
-        read: Callable[[CopyOf], list[str]] = lambda copy: list(self._direction.side.members(copy.id))  # noqa: E731
+        def read(copy: CopyOf) -> list[str]:
+            return list(self._direction.side.members(copy.id))
+
         for copy, members in crew.in_order(copies, read):
             self._spill.add_list(numbers[copy.of], members, owned=False)
             self._display.advance(_COPIED, len(members))

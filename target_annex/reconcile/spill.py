@@ -32,13 +32,13 @@ _FREE = """NOT EXISTS (SELECT 1 FROM pairs WHERE pairs.contact = c.id)
 # Who belongs to whom, the surest first. Of several contacts for a member, one has it.
 _PAIRINGS = (
     # The member that a contact names, or that the ledger has for it.
-    f"SELECT c.id, m.id FROM contacts c JOIN members m ON m.folded = c.member WHERE c.member != '' AND {_FREE}",  # noqa: S608
+    f"SELECT c.id, m.id FROM contacts c JOIN members m ON m.folded = c.member WHERE c.member != '' AND {_FREE}",  # noqa: S608 - of texts in this file
     # The contact that the ledger has for a member.
-    f"SELECT c.id, m.id FROM members m JOIN contacts c ON c.id = m.contact WHERE c.member = '' AND {_FREE}",  # noqa: S608
+    f"SELECT c.id, m.id FROM members m JOIN contacts c ON c.id = m.contact WHERE c.member = '' AND {_FREE}",  # noqa: S608 - of texts in this file
     # The address, if exactly one member has it.
     f"""SELECT c.id, m.id FROM contacts c JOIN members m ON m.email = c.email
         WHERE c.email != '' AND c.member = '' AND {_FREE}
-        AND (SELECT count(*) FROM members o WHERE o.email = m.email) = 1""",  # noqa: S608
+        AND (SELECT count(*) FROM members o WHERE o.email = m.email) = 1""",  # noqa: S608 - of texts in this file
 )
 _UNPAIRED = "NOT EXISTS (SELECT 1 FROM pairs WHERE pairs.{side} = {table}.id)"
 
@@ -141,14 +141,14 @@ class Spill:
         for rows in self._lists(
             f"""SELECT c.id, c.member, c.email, EXISTS (SELECT 1 FROM members m WHERE m.folded = c.member)
                 OR c.member = '' AND c.email != '' AND EXISTS (SELECT 1 FROM members m WHERE m.email = c.email)
-                FROM contacts c WHERE c.due AND {_UNPAIRED.format(side="contact", table="c")}"""  # noqa: S608
+                FROM contacts c WHERE c.due AND {_UNPAIRED.format(side="contact", table="c")}"""  # noqa: S608 - of texts in this file
         ):
             yield [Stranger(key, member, email, bool(taken)) for key, member, email, taken in rows]
 
     def alone(self) -> Iterator[list[str]]:
         """Ids of members without a contact; some at a time."""
         condition = _UNPAIRED.format(side="member", table="m")
-        for rows in self._lists(f"SELECT m.id FROM members m WHERE {condition}"):  # noqa: S608
+        for rows in self._lists(f"SELECT m.id FROM members m WHERE {condition}"):  # noqa: S608 - of texts in this file
             yield [row[0] for row in rows]
 
     def counts(self) -> tuple[int, int, int]:

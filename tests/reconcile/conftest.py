@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -30,6 +34,13 @@ class Reconciled(Pair):
     def __init__(self, sandbox, directory, **settings):
         super().__init__(sandbox, directory, **settings)
         self.json = directory / "differences.json"
+
+    def moved(self, directory):
+        """The same one, of which all is in another directory."""
+        moved = copy.copy(self)
+        moved.directory, moved.json = directory, directory / "differences.json"
+        moved.states, moved.reports = dict(self.states), {}
+        return moved
 
     def plugins(self, **more):
         """Settings by plugin; more ones by the plugin's name."""
@@ -68,9 +79,23 @@ class Reconciled(Pair):
         return {(each["member"], field["name"]) for each in self.items() for field in each["fields"]}
 
 
+@pytest.fixture(scope="module")
+def settled(small, tmp_path_factory):
+    """A pair that has settled, and what the services hold then."""
+    pair = Reconciled(small, tmp_path_factory.mktemp("settled"))
+    pair.run()
+    pair.run()
+    with closing(sqlite3.connect(":memory:")) as held:
+        small.organisation.store.connection.backup(held)
+        yield pair, held
+
+
 @pytest.fixture
-def pair(small, tmp_path):
-    pair = Reconciled(small, tmp_path)
-    pair.run()
-    pair.run()
-    return pair
+def pair(small, settled, tmp_path):
+    """As it settled: to settle anew takes seconds."""
+    once, held = settled
+    held.backup(small.organisation.store.connection)
+    small.control.faults.clear()
+    small.control.log.clear()
+    shutil.copytree(once.directory, tmp_path, dirs_exist_ok=True)
+    return once.moved(tmp_path)

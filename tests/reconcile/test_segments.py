@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -28,6 +30,7 @@ class Settled:
 
     def __init__(self, sandbox, api, directory):
         self.sandbox, self.directory = sandbox, directory
+        directory.mkdir()
         self.into_annex, self.into_d365 = (kind(sandbox, api, directory) for kind in (IntoAnnexCloud, IntoDynamics))
         self.into_annex.all = True
         self.into_annex.move({1, 2, 3}, {4, 5})
@@ -60,12 +63,30 @@ class Settled:
         return sorted((each["kind"], each["owner"], each["name"].partition(" (")[0]) for each in self.items)
 
 
-@pytest.fixture(params=["journeys", "outbound"])
-def settled(request, services, tmp_path, monkeypatch):
-    begin(services)
-    monkeypatch.setattr("annex_d365.gate.Gate.sleep", lambda _, seconds: services.clock.advance(seconds))
-    monkeypatch.setattr("annex_d365.annexcloud.token.Clock.now", lambda _: services.clock.now().timestamp())
-    return Settled(services, request.param, tmp_path)
+@pytest.fixture(scope="module", params=["journeys", "outbound"])
+def once(request, services, tmp_path_factory):
+    """Jobs that have settled, and what the services and the ledger hold then."""
+    directory = tmp_path_factory.mktemp("settled")
+    with pytest.MonkeyPatch.context() as patch, closing(sqlite3.connect(":memory:")) as held:
+        begin(services)
+        patch.setattr("annex_d365.gate.Gate.sleep", lambda _, seconds: services.clock.advance(seconds))
+        patch.setattr("annex_d365.annexcloud.token.Clock.now", lambda _: services.clock.now().timestamp())
+        settled = Settled(services, request.param, directory / "now")
+        services.organisation.store.connection.backup(held)
+        shutil.copytree(settled.directory, directory / "then")
+        yield settled, held, directory / "then"
+
+
+@pytest.fixture
+def settled(once):
+    """As they settled: to settle anew takes seconds."""
+    settled, held, then = once
+    held.backup(settled.sandbox.organisation.store.connection)
+    shutil.rmtree(settled.directory)
+    shutil.copytree(then, settled.directory)
+    states = settled.into_annex.state, settled.into_d365.state
+    yield settled
+    settled.into_annex.state, settled.into_d365.state = states
 
 
 def test_settled_segments_are_equal(settled):

@@ -6,15 +6,18 @@ import os
 import stat
 from pathlib import Path
 
+import click
 import pytest
 
 from annex_d365 import private_file
+from annex_d365.doctor import command as doctor
 from annex_d365.errors import SettingError
 from annex_d365.ledger import Ledger
 from annex_d365.private_file import open_private
 from annex_d365.singer.rejects import Reject, RejectsFile
 from tap_d365.snapshot import Snapshot
 from target_annex.dry_run import DryRun
+from target_annex.reconcile.findings import write_json
 
 
 def mode(path):
@@ -45,13 +48,21 @@ def snapshot(path):
         keys.add(["k"])
 
 
-WRITERS = {"rejects": reject, "dry run": dry_run, "ledger": ledger, "snapshot": snapshot}
+WRITERS = {
+    "rejects": reject,
+    "dry run": dry_run,
+    "ledger": ledger,
+    "snapshot": snapshot,
+    "differences": lambda path: write_json(path, [], show_values=True),
+    "doctor's report": lambda path: doctor._write(path, "{}"),
+}
+REFUSALS = (SettingError, click.ClickException)
 writers = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 
 
 @pytest.fixture
 def path(tmp_path):
-    """Where all four can write: a snapshot makes its own name."""
+    """Where all can write: a snapshot makes its own name."""
     directory = tmp_path / "d"
     directory.mkdir()
     return directory / "f.contacts.sqlite"
@@ -100,7 +111,7 @@ def test_a_link_of_another_user_is_not(write, path, tmp_path, monkeypatch):
     victim.write_text("precious, without a newline")
     path.symlink_to(victim)
     Elsewhere(monkeypatch)
-    with pytest.raises(SettingError):
+    with pytest.raises(REFUSALS):
         write(path)
     assert victim.read_text() == "precious, without a newline"
 
@@ -115,7 +126,7 @@ def test_a_file_of_another_user_gets_nothing(write, path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(private_file.os, "fchmod", refused)
-    with pytest.raises(SettingError):
+    with pytest.raises(REFUSALS):
         write(path)
     assert path.read_bytes() == b""
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import msgspec
 import pytest
 from definitions import CONTACT, Organisation, attribute, entity
 
+from annex_d365.dataverse import metadata
 from annex_d365.dataverse.metadata import TABLES_PER_REQUEST, read_tables, table_names
+from annex_d365.errors import OutageError
 
 
 def columns(*attributes, **options):
@@ -178,3 +183,10 @@ def test_narrowed():
         *("_ownerid_value", "_ownerid_value_table", "_ownerid_value_label"),
     ]
     assert narrow.on_demand == frozenset(), "asked for by name"
+
+
+@pytest.mark.parametrize("raw", [b'{"LogicalName": "a\x9c"}', b'{"LogicalName": 7}', b"[]"])
+def test_a_definition_that_cannot_be_read_is_a_sentence(raw):
+    answered = SimpleNamespace(page=lambda url, page_size: SimpleNamespace(value=[msgspec.Raw(raw)]))
+    with pytest.raises(OutageError, match="could not be read"):
+        metadata._read(answered, "", metadata._table_decoder)
