@@ -17,7 +17,7 @@ class PatchSink(RecordSink):
         super().__init__(*args, **kwargs)
         self._session = requests.Session()
 
-    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - as in the SDK
         """Write the row."""
         if self.config["destination"] == "annex_cloud":
             url = f"{self.config['base_url']}/users/{record['cr0dd_loyaltyid']}"

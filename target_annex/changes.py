@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from annex_d365.annexcloud.fields import OPT_IN, OPT_IN_DATE, YES, same, to_field
 from annex_d365.annexcloud.members import Member
 from annex_d365.dataverse.writes import guid_for
 from annex_d365.fields import comparable
+from annex_d365.frozen import frozen
 from annex_d365.ledger import changed
 from target_annex.mapping import MemberMapping
+from target_annex.member_settings import MemberRules
 from target_annex.ownership import Ownership, Verdict, verdict
-from target_annex.settings import MemberRules
 from target_annex.tasks import Task
 
 #: The stream of tap-annex by which members become contacts.
@@ -21,7 +21,7 @@ _MEMBERS = "members"
 _GUID_LENGTH, _VERSION_PLACE = 36, 14
 
 
-@dataclass(frozen=True)
+@frozen
 class Changes:
     """What is to be written for a row.
 
@@ -89,6 +89,8 @@ class Differences:
         if task.entry is None and contact.member_id and made and contact.key == guid_for(_MEMBERS, contact.member_id):
             return True
         both = self._mapping.sides.both
+        if not both:
+            return False
         said = self.said(task)
         texts = self.texts({name: said[name] for name in both if name in said})
         return bool(changed(texts, self._known(task))) if texts else False
@@ -117,8 +119,8 @@ class Differences:
 
     def texts(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Fields as the ledger digests them."""
-        compared = {name: self._text(name, fields[name]) for name in self._mapping.sides.both if name in fields}
-        return {**fields, **compared}
+        both = self._mapping.sides.both
+        return {**fields, **{name: self._text(name, fields[name]) for name in both if name in fields}}
 
     def _text(self, name: str, value: str) -> str:
         form = self._mapping.sides.both.get(name)

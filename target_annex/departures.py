@@ -11,8 +11,8 @@ from annex_d365.annexcloud.members import Member, Members
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Entry, State, fold
 from target_annex.mapping import Contact
+from target_annex.member_settings import MemberRules
 from target_annex.report import Outcome
-from target_annex.settings import MemberRules
 from target_annex.tasks import Task, address_of, place_of
 from target_annex.work import answered, in_parallel
 from target_annex.writes import Writes
@@ -45,6 +45,8 @@ class Departures:
             tasks: of rows that leave.
             staying: what the other rows say that come at the same time; they may be about the same members.
         """
+        if not tasks:
+            return
         leaving = self._last_ones(tasks, _Staying(staying))
         for task in tasks:
             if task not in leaving:

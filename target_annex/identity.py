@@ -12,7 +12,7 @@ from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Claim, State, fold
 from annex_d365.singer.rejects import rejected_at
 from target_annex.report import Outcome
-from target_annex.tasks import Task, address_of, place_of
+from target_annex.tasks import Task, place_of
 from target_annex.work import in_parallel
 
 #: A deleted member is there until the next daily batch (Annex page 5.6): only who is there after that has come back.
@@ -166,15 +166,17 @@ class Identity:
     def _keep_buried(self, tasks: Sequence[Task]) -> None:
         """Who was erased does not come back by a row, neither by its own nor by another."""
         new = [task for task in tasks if not task.held]
+        if not new:
+            return
         ids = {id(task): task.member.id if task.member else task.contact.member_id for task in new}
-        places = {id(task): {fold(ids[id(task)]), place_of(address_of(task.contact.email))} - {""} for task in new}
+        places = {id(task): (fold(ids[id(task)]), place_of(task.address)) for task in new}
         graves = {
             fold(entry.target): entry.at
             for entries in self._book.by_target({each for part in places.values() for each in part}).values()
             for entry in entries
             if entry.state is State.ERASED
         }
-        buried = [task for task in new if places[id(task)] & graves.keys()]
+        buried = [task for task in new if not graves.keys().isdisjoint(places[id(task)])] if graves else []
 
         def look(task: Task) -> None:
             erased = max(at for place, at in graves.items() if place in places[id(task)])

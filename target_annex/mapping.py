@@ -13,10 +13,11 @@ from annex_d365.annexcloud.fields import KNOWN, plain, to_field, yes_or_no
 from annex_d365.annexcloud.members import EXTENDED
 from annex_d365.errors import RowError, SettingError
 from annex_d365.fields import DEFAULT_PREFIX
+from annex_d365.frozen import frozen
 from annex_d365.singer.rows import Row
+from target_annex.member_settings import DEFAULT_MEMBER_ID_COLUMN, MemberRules
 from target_annex.ownership import Ownership, Sides
 from target_annex.presets import PRESETS, annex_preset
-from target_annex.settings import DEFAULT_MEMBER_ID_COLUMN, MemberRules
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ INACTIVE = "1"
 MERGED_COLUMN = "merged"
 
 
-@dataclass(frozen=True)
+@frozen
 class Contact:
     """What one row says of a member.
 
@@ -115,6 +116,8 @@ def row_key(columns: Sequence[str], record: Mapping[str, Any]) -> str:
     Raises:
         RowError: a part of it is empty.
     """
+    if len(columns) == 1 and (key := cell(plain, columns[0], record)):
+        return key
     parts = [cell(plain, column, record) for column in columns]
     for column, part in zip(columns, parts, strict=True):
         if not part:

@@ -23,9 +23,9 @@ from target_annex.departures import Departures
 from target_annex.dry_run import DryRun
 from target_annex.identity import Identity
 from target_annex.mapping import MemberMapping, may_enrol
+from target_annex.member_settings import MemberRules
 from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
-from target_annex.settings import MemberRules
 from target_annex.tasks import EMAIL, Task
 from target_annex.work import attempt, in_parallel, rounds
 from target_annex.writes import Writes
@@ -60,6 +60,7 @@ class MemberWriter:
     ) -> None:
         self._members, self._mapping, self._rules = members, mapping, rules
         self._book, self._executor = book, executor
+        self._extended = any(name.startswith(EXTENDED) for name in mapping.fields)
         self._differences = Differences(mapping, rules, ownership)
         self._conflicts = Conflicts(mapping.stream, ownership)
         self._writes = Writes(
@@ -220,8 +221,7 @@ class MemberWriter:
 
     def _wanted(self, task: Task) -> Collection[str]:
         """Extended attributes among them, if the mapping has any; else it need not be known which are written."""
-        extended = any(name.startswith(EXTENDED) for name in self._mapping.fields)
-        return self._differences.of(task).fields if extended else ()
+        return self._differences.of(task).fields if self._extended else ()
 
     def _may_enrol(self, task: Task) -> bool:
         return may_enrol(task.contact, self._mapping, self._rules)
@@ -240,5 +240,7 @@ class MemberWriter:
 
     def _done(self, task: Task, outcome: Outcome, *, opt_in_withheld: bool) -> None:
         doubtful = self._differences.doubtful(task)
-        fields = {name: value for name, value in self._differences.said(task).items() if name not in doubtful}
+        fields = self._differences.said(task)
+        if doubtful:
+            fields = {name: value for name, value in fields.items() if name not in doubtful}
         task.done(outcome, self._differences.texts(fields), forget=doubtful, opt_in_withheld=opt_in_withheld)

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from annex_d365.errors import RowError
+from annex_d365.frozen import frozen
 
 
 class Outcome(Enum):
@@ -55,7 +56,7 @@ _SOMETIMES = (Outcome.UPSERTED, Outcome.OPTED_OUT)
 ENOUGH_ROWS = 100
 
 
-@dataclass(frozen=True)
+@frozen
 class Result:
     """What became of a row: an outcome, the error for which it is rejected, and fields that both sides had changed."""
 

@@ -10,14 +10,15 @@ from annex_d365.singer.rejects import Reject
 from annex_d365.singer.rows import Row, RowSink
 from target_annex.dynamics.contacts import Contacts, needs_finding
 from target_annex.dynamics.rows import RowWriter
+from target_annex.dynamics.settings import id_column, row_rules
 from target_annex.dynamics.setup import row_mapping
 from target_annex.mapping import member_mapping
+from target_annex.member_settings import member_rules
 from target_annex.members import MemberWriter
 from target_annex.ownership import ownership
 from target_annex.points import PostingWriter
 from target_annex.posting_mapping import posting_mapping
 from target_annex.report import Result
-from target_annex.settings import id_column, member_rules, row_rules
 
 if TYPE_CHECKING:
     from target_annex.target import TargetAnnex

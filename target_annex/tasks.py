@@ -72,6 +72,7 @@ class Task:
     said: Mapping[str, str] | None = field(default=None, repr=False)
     result: Result | None = None
     remember: Entry | None = field(default=None, repr=False)
+    _address: bytes | None = field(default=None, init=False, repr=False)
 
     @property
     def link(self) -> str:
@@ -82,6 +83,13 @@ class Task:
         if not member_id or fold(member_id) == fold(entry.target) or not changed({_ID: member_id}, entry.digests):
             return entry.target
         return ""
+
+    @property
+    def address(self) -> bytes:
+        """The digest of what stands for its e-mail address; empty for none."""
+        if self._address is None:
+            self._address = address_of(self.contact.email)
+        return self._address
 
     @property
     def held(self) -> bool:
@@ -107,9 +115,7 @@ class Task:
         if outcome is Outcome.UNCHANGED and self.held and self.row.version == (self.entry and self.entry.version) != "":
             return
         old = self.entry.digests if self.entry and fold(self.entry.target) == fold(self.member.id) else b""
-        contact = self.contact
-        address = {_ADDRESS: contact.email.casefold()} if contact.email else {}
-        new = digest({**fields, _ID: contact.member_id, **address})
+        new = digest({**fields, _ID: self.contact.member_id}, self.address)
         self.remember = self._entry(self.member.id, State.SETTLED, merged(without(old, forget), new))
 
     def end(self, outcome: Outcome, state: State | None = None, forget: Collection[str] = ()) -> None:

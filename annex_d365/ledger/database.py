@@ -77,6 +77,23 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _lock_number(lock)})
             yield connection
 
+    def wipe(self) -> None:
+        """Let nothing that was deleted stay in the file, nor in the log next to it; PostgreSQL does so by itself.
+
+        Where others are reading, it stays in the log until they have ended.
+
+        Raises:
+            ConnectorError: the file could not be written anew.
+        """
+        try:
+            with self._engine.connect() as connection:
+                if connection.dialect.name == "sqlite":
+                    # Pages keep what was on them, deleted or moved, unless SQLite was built not to.
+                    connection.exec_driver_sql("VACUUM")
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except SQLAlchemyError as error:
+            raise translate(error, self.name, opening=False) from None
+
     def close(self) -> None:
         """Let go of the connection."""
         self._engine.dispose()

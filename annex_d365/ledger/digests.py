@@ -14,16 +14,17 @@ NAME_BYTES = 4
 SIZE = 12
 
 
-def digest(fields: Mapping[str, str]) -> bytes:
+def digest(fields: Mapping[str, str], others: bytes = b"") -> bytes:
     """Digests of fields.
 
     Args:
         fields: name -> value as it is written.
+        others: digests of fields that are not among them.
 
     Returns:
         12 bytes per field.
     """
-    return b"".join(sorted(map(_of, fields.keys(), fields.values())))
+    return b"".join(sorted([*map(_of, fields.keys(), fields.values()), *_split(others)]))
 
 
 def merged(old: bytes, new: bytes) -> bytes:
@@ -83,8 +84,16 @@ def value_digest(name: str, digests: bytes) -> str:
 
 
 def _of(name: str, value: str) -> bytes:
-    data = f"{name}\0{value}".encode("utf-8", "surrogatepass")
-    return _name(name) + blake2b(data, digest_size=SIZE - NAME_BYTES).digest()
+    start, begun = _begun(name)
+    hashed = begun.copy()
+    hashed.update(value.encode("utf-8", "surrogatepass"))
+    return start + hashed.digest()
+
+
+@lru_cache(maxsize=4096)
+def _begun(name: str) -> tuple[bytes, blake2b]:
+    """What is the same for all values of a field: how their digests begin, and the hash as far as its name goes."""
+    return _name(name), blake2b(f"{name}\0".encode("utf-8", "surrogatepass"), digest_size=SIZE - NAME_BYTES)
 
 
 @lru_cache(maxsize=4096)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from annex_d365.frozen import frozen
 
 
 class State(str, Enum):
@@ -25,7 +26,7 @@ class State(str, Enum):
     COPY = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A row.
 
@@ -50,7 +51,7 @@ class Entry:
     stream: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """A row wants to be the only one of its stream that writes to a target.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from annex_d365.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Link:
     """A row holds a target.
 

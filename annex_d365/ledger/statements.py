@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Column, Connection, Dialect, Table, TypeDecorato
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from annex_d365.ledger.tables import metadata
+from annex_d365.ledger.tables import encode_text, metadata
 
 #: Values in one statement: old builds of SQLite take 999.
 CHUNK = 500
@@ -38,7 +38,7 @@ def write_tuples(connection: Connection, columns: Sequence[Column[Any]], rows: S
     if not rows:
         return
     converted = [
-        list(map(convert, values)) if convert else values
+        _converted(convert, values)
         for convert, values in zip(_binders(connection, columns), zip(*rows, strict=True), strict=True)
     ]
     table = columns[0].table
@@ -57,7 +57,7 @@ def find(
     readers = [_reader(dialect, column) for column in columns]
     *binders, bind = _binders(connection, [table.c[each] for each in (*where, name)])
     fixed = [each(value) if each else value for each, value in zip(binders, where.values(), strict=True)]
-    wanted = list(dict.fromkeys(map(bind, values) if bind else values))
+    wanted = list(dict.fromkeys(_converted(bind, list(values))))
     for start in range(0, len(wanted), CHUNK):
         some = wanted[start : start + CHUNK]
         statement = _select(dialect, tuple(columns), tuple(where), name, len(some))
@@ -67,6 +67,13 @@ def find(
             for each, values in zip(readers, zip(*found, strict=True), strict=False)
         ]
         yield from zip(*read, strict=True)
+
+
+def _converted(convert: _Convert | None, values: Sequence[Any]) -> Sequence[Any]:
+    """The values of one column as the driver takes them."""
+    if convert is None or (convert is encode_text and "".join(values).isprintable()):
+        return values  # no character of any of them is escaped
+    return list(map(convert, values))
 
 
 def _reader(dialect: Dialect, column: Column[Any]) -> _Convert | None:

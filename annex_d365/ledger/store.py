@@ -142,7 +142,7 @@ class Store:
             write_tuples(connection, _ROW, rows)
 
     def forget(self, shelf: Shelf, keys: Collection[str]) -> int:
-        """Take entries and links of these rows away; returns how many entries there were."""
+        """Take entries and links of these rows away, also from the file; returns how many entries there were."""
         names = list(dict.fromkeys(keys))
         found = 0
         with self._database.writing(shelf.site, shelf.object, shelf.stream) as connection:
@@ -153,6 +153,7 @@ class Store:
                     found += connection.execute(delete(table).where(condition, chosen)).rowcount * (
                         table is tables.rows
                     )
+        self._database.wipe()
         return found
 
     def links(self, shelf: Shelf, targets: Collection[str], keys: Collection[str]) -> dict[str, Link]:

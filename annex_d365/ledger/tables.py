@@ -81,6 +81,10 @@ def decode_text(value: str) -> str:
 metadata = MetaData()
 
 
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, AnyText, nullable=False) for name in names]
+
+
 # Keys begin with the column that tells most rows apart: SQLite, which keeps no statistics, would else rather read a
 # whole site than use an index.
 
@@ -95,12 +99,7 @@ about = Table(
 rows = Table(
     "annex_d365_rows",
     metadata,
-    Column("site", AnyText, nullable=False),
-    Column("object", AnyText, nullable=False),
-    Column("stream", AnyText, nullable=False),
-    Column("key", AnyText, nullable=False),
-    Column("target", AnyText, nullable=False),
-    Column("target_folded", AnyText, nullable=False),
+    *_texts("site", "object", "stream", "key", "target", "target_folded"),
     Column("state", StateText, nullable=False),
     Column("digests", LargeBinary, nullable=False),
     Column("version", AnyText, nullable=False),
@@ -114,11 +113,7 @@ rows = Table(
 links = Table(
     "annex_d365_links",
     metadata,
-    Column("site", AnyText, nullable=False),
-    Column("object", AnyText, nullable=False),
-    Column("stream", AnyText, nullable=False),
-    Column("target_folded", AnyText, nullable=False),
-    Column("key", AnyText, nullable=False),
+    *_texts("site", "object", "stream", "target_folded", "key"),
     Column("by_id", Boolean, nullable=False),
     PrimaryKeyConstraint("target_folded", "stream", "object", "site"),
     Index("annex_d365_links_by_key", "key", "stream", "object", "site"),
@@ -130,8 +125,7 @@ copies = Table(
     "annex_d365_copies",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("site", AnyText, nullable=False),
-    Column("target", AnyText, nullable=False),
+    *_texts("site", "target"),
     Column("number", Integer, nullable=False),
     Column("version", AnyText, nullable=False),
     Column("rows", Integer, nullable=False),
@@ -159,8 +153,7 @@ waiting = Table(
     metadata,
     Column("copy", Integer, nullable=False),
     Column("source", BigInteger, nullable=False),
-    Column("contact", AnyText, nullable=False),
-    Column("member", AnyText, nullable=False),
+    *_texts("contact", "member"),
     Column("number", Integer, nullable=False),
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("copy", "source"),

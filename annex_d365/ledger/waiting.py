@@ -105,6 +105,16 @@ class WaitingRows:
         with self._database.reading() as connection:
             return [Waiting(*row) for row in connection.execute(statement)]
 
+    def unknown(self, copy: Copy, sources: Sequence[int], *, before: float) -> set[int]:
+        """Those of some rows that name a member who was not known when they were looked for, before this time."""
+        found: set[int] = set()
+        with self._database.reading() as connection:
+            for start in range(0, len(sources), CHUNK):
+                part = waiting.c.source.in_(sources[start : start + CHUNK])
+                where = (waiting.c.copy == copy.id, waiting.c.at < before, waiting.c.member != "", part)
+                found.update(connection.scalars(select(waiting.c.source).where(*where)))
+        return found
+
     def forget(self, target: str) -> None:
         """Nobody waits for a copy any more."""
         self._take_over([target])

@@ -98,10 +98,11 @@ class Reader(MsgSpecReader):
         Raises:
             ConnectorError: a key is missing, or what names things is no text.
         """
-        if missing := sorted(requires - set(line_dict)):
-            raise ConnectorError(f"Input line {self.line_number} is no Singer message: it has no {', '.join(missing)}.")
-        for name in sorted(requires & {"type", "stream"}):
-            if not isinstance(line_dict[name], str):
+        if not requires.issubset(line_dict):
+            missing = ", ".join(sorted(requires - set(line_dict)))
+            raise ConnectorError(f"Input line {self.line_number} is no Singer message: it has no {missing}.")
+        for name in ("stream", "type"):
+            if name in requires and not isinstance(line_dict[name], str):
                 raise ConnectorError(f"Input line {self.line_number} is no Singer message: its {name} is not a text.")
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - its type may be data, too

@@ -144,7 +144,7 @@ class RejectsFile:
             ConnectorError: ``message`` was rejected after this run began.
         """
         why = message.get(KEY)
-        if isinstance(why, Mapping) and str(why.get("at", "")) >= self._started:
+        if why and isinstance(why, Mapping) and str(why.get("at", "")) >= self._started:
             raise ConnectorError(
                 f"The input is this run's own file of rejects. Move {self.path} elsewhere, and pipe it in from there."
             )
@@ -153,6 +153,8 @@ class RejectsFile:
 def rejected_at(message: Mapping[str, Any]) -> dt.datetime | None:
     """When a RECORD message that is piped in again was rejected; None for any other message."""
     why = message.get(KEY)
+    if why is None:
+        return None
     try:
         return dt.datetime.strptime(why["at"], "%Y-%m-%dT%H:%M:%S.%f%z") if isinstance(why, Mapping) else None
     except (KeyError, TypeError, ValueError):

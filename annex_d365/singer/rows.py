@@ -6,7 +6,7 @@ import abc
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,9 +17,11 @@ from singer_sdk.exceptions import (
     RecordsWithoutSchemaException,
     StreamMapConfigError,
 )
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
 from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.frozen import frozen
 from annex_d365.singer.reader import Unencodable
 from annex_d365.singer.rejects import Reject
 from annex_d365.singer.validator import RecordValidator
@@ -30,9 +32,24 @@ logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 DELETED_AT = "_sdc_deleted_at"
+#: What the SDK takes out of records (0.54.9, ``Sink._remove_sdc_metadata_from_record``).
+_SDC = frozenset(
+    {
+        "_sdc_extracted_at",
+        "_sdc_received_at",
+        "_sdc_batched_at",
+        DELETED_AT,
+        "_sdc_sequence",
+        "_sdc_table_version",
+        "_sdc_sync_started_at",
+    }
+)
+
+#: Versions of the SDK whose way of a record is known: see :meth:`RowTarget._sink_without_maps`.
+KNOWN_SDK = "0.54."
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """One record.
 
@@ -76,6 +93,8 @@ class RowTarget(Target):
         super().__init__(**kwargs)
         #: Column that tells versions of a row apart, by stream as it came.
         self.bookmarks = {}
+        #: Sinks that get records as they come, by stream as it came.
+        self._direct: dict[str, RowSink] = {}
 
     @abc.abstractmethod
     def reject(self, stream: str, row: Row, reject: Reject) -> None:
@@ -113,9 +132,38 @@ class RowTarget(Target):
         for stream_map in self.mapper.stream_maps[stream]:
             # Only once: a SCHEMA that repeats keeps its maps.
             vars(stream_map).setdefault("transform", partial(_transform, stream_map.transform, stream_map.stream_alias))
+        self._direct.pop(stream, None)
+        if sink := self._sink_without_maps(stream):
+            self._direct[stream] = sink
+
+    def _sink_without_maps(self, stream: str) -> RowSink | None:
+        """The sink of a stream that nothing is done to on its way there; None if the SDK has to do something."""
+        maps = self.mapper.stream_maps[stream]
+        if [type(each) for each in maps] != [SameRecordTransform] or maps[0].flattening_enabled:
+            return None
+        sink = self._sinks_active.get(maps[0].stream_alias)
+        known = self.get_sdk_version().startswith(KNOWN_SDK)
+        return sink if known and isinstance(sink, RowSink) and not sink.include_sdc_metadata_properties else None
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        """As in the SDK (target_base.py:302); a record that a stream map cannot take is rejected."""
+        """As in the SDK (target_base.py:302), without what it does to records that no map is for."""
+        stream, record = message_dict.get("stream"), message_dict.get("record")
+        sink = self._direct.get(stream) if isinstance(stream, str) else None
+        if sink is None or not isinstance(record, dict) or isinstance(message_dict, Unencodable):
+            self._process_mapped(message_dict)
+            return
+        self.message = message_dict
+        if not record.keys().isdisjoint(_SDC):
+            record = {name: value for name, value in record.items() if name not in _SDC}
+        sink.take(record)
+        if sink.is_full:
+            message = "Target sink for '%s' is full. Current size is '%s'. Draining..."
+            self.logger.info(message, sink.stream_name, sink.current_size)
+            self.drain_one(sink)
+        self._handle_max_record_age()
+
+    def _process_mapped(self, message_dict: dict[str, Any]) -> None:
+        """As in the SDK; a record that a stream map cannot take is rejected."""
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         self._assert_schema(message_dict)
         if not isinstance(message_dict["record"], dict):
@@ -187,6 +235,15 @@ class RowSink(BatchSink):
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """As in the SDK, compiled."""
         return RecordValidator(self.schema, self.stream_name) if self.validate_schema else None
+
+    def take(self, record: dict[str, Any]) -> None:
+        """What the SDK does with a record that no map is for (0.54.9, target_base.py:325)."""
+        context = self._get_context(record)
+        self._validate_and_parse(record)
+        self._singer_validate_message(record)
+        self.tally_record_read()
+        self.process_record(record, context)
+        self.record_counter_metric.increment()
 
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
         self._problem = ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from annex_d365.annexcloud.fields import plain
@@ -20,7 +21,7 @@ from annex_d365.dataverse.writes import (
     guid_for,
     reference,
 )
-from annex_d365.dataverse.writes.values import TooLong
+from annex_d365.dataverse.writes.values import TooLong, encoder
 from annex_d365.errors import RowError
 from annex_d365.fields import comparable
 from annex_d365.singer.rows import Row
@@ -54,27 +55,49 @@ class Field:
     target: TableDefinition | None = None
     target_key: str = ""
 
-    def encode(self, definition: TableDefinition, record: Mapping[str, Any], too_long: TooLong) -> Members:
-        """The value that a record has for it, as members of the body.
+    def encoder(self, definition: TableDefinition, too_long: TooLong) -> Callable[[Mapping[str, Any]], Members]:
+        """How the value that a record has for it becomes members of the body.
 
-        Raises:
-            RowError: it does not suit the column.
+        Returns:
+            A function, which raises a RowError for a value that does not suit the column.
         """
-        name, value = self.column.name, record[self.source]
-        try:
-            if value in EMPTY:
-                return encode(definition, name, None)
-            if self.target:
-                key = alternate_key(self.target, {self.target_key: value})
-                return reference(definition, name, Reference(key, self.target.logical_name))
-            if self.table_source:
+        name, source = self.column.name, self.source
+        convert = self._converter(definition, encoder(definition, name, too_long=too_long))
+        empty = encode(definition, name, None)
+
+        def encoded(record: Mapping[str, Any]) -> Members:
+            value = record[source]
+            if not value and value in EMPTY:
+                return empty
+            try:
+                return convert(value, record)
+            except ValueError as error:
+                raise RowError(f"column `{source}` cannot be written: {error}") from None
+
+        return encoded
+
+    def _converter(
+        self, definition: TableDefinition, convert: Callable[[Any], Members]
+    ) -> Callable[[Any, Mapping[str, Any]], Members]:
+        name = self.column.name
+        if target := self.target:
+            table = target
+
+            def by_key(value: Any, _record: Mapping[str, Any]) -> Members:
+                key = alternate_key(table, {self.target_key: value})
+                return reference(definition, name, Reference(key, table.logical_name))
+
+            return by_key
+        if self.table_source:
+
+            def by_table(value: Any, record: Mapping[str, Any]) -> Members:
                 table = record.get(self.table_source)
                 return reference(
                     definition, name, Reference(Guid(guid(value)), table if isinstance(table, str) else "")
                 )
-            return encode(definition, name, value, too_long=too_long)
-        except ValueError as error:
-            raise RowError(f"column `{self.source}` cannot be written: {error}") from None
+
+            return by_table
+        return lambda value, _record: convert(value)
 
 
 @dataclass(frozen=True)
@@ -140,14 +163,19 @@ class RowMapping:
         Raises:
             RowError: a value does not suit its column, which is named.
         """
-        record = row.record
-        return {
-            each.column.name: each.encode(self.definition, record, self.too_long)
-            for each in self.fields
-            if (only is None or each.column.name in only)
-            and each.source in record
-            and (self.clear_nulls or record[each.source] not in EMPTY)
-        }
+        record, clear = row.record, self.clear_nulls
+        said: dict[str, Members] = {}
+        for name, source, encoded in self._encoders:
+            if source in record and (only is None or name in only):
+                value = record[source]
+                if value or clear or value not in EMPTY:
+                    said[name] = encoded(record)
+        return said
+
+    @cached_property
+    def _encoders(self) -> list[tuple[str, str, Callable[[Mapping[str, Any]], Members]]]:
+        """Column of the table, column of the stream, and how one becomes the other."""
+        return [(each.column.name, each.source, each.encoder(self.definition, self.too_long)) for each in self.fields]
 
     def both(self, values: Mapping[str, Members]) -> dict[str, str]:
         """The columns that both sides may change, as far as a row says them, in a form that can be compared."""

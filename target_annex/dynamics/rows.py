@@ -24,11 +24,11 @@ from target_annex.dry_run import DryRun
 from target_annex.dynamics.contacts import Contacts
 from target_annex.dynamics.current import difference, read_rows
 from target_annex.dynamics.mapping import RowMapping
+from target_annex.dynamics.settings import RowRules
 from target_annex.dynamics.tasks import Task
 from target_annex.dynamics.writes import FEW, Writes
 from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
-from target_annex.settings import RowRules
 from target_annex.work import attempt, rounds
 
 #: A row that keeps changing while it is written is given up.
@@ -299,4 +299,7 @@ def _open(tasks: Iterable[Task]) -> list[Task]:
 
 
 def _body(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for members in values.values() for name, value in members.items()}
+    body: dict[str, Any] = {}
+    for members in values.values():
+        body.update(members)
+    return body

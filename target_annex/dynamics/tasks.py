@@ -94,8 +94,10 @@ class Task:
         return self.entry.digests if self.entry and self.settled else b""
 
     @property
-    def own(self) -> dict[str, Members]:
+    def own(self) -> Mapping[str, Members]:
         """What it says of a row that is there already."""
+        if not self.filled:
+            return self.values
         return {name: members for name, members in self.values.items() if name not in self.filled}
 
     @property

@@ -23,8 +23,8 @@ from annex_d365.distinct import Distinct, fingerprint
 from annex_d365.errors import RowError, SettingError
 from annex_d365.ledger import Book, Ledger, State
 from target_annex.dynamics.contacts import MERGED, TABLE
+from target_annex.dynamics.settings import id_column, row_rules
 from target_annex.segments.side import CopyGoneError, SegmentSpec
-from target_annex.settings import id_column, row_rules
 from target_annex.work import chunks, in_parallel
 
 logger = logging.getLogger(__name__)

@@ -179,6 +179,7 @@ class Engine:
         known = self._side.known(group_ids) if group_ids else {}
         for group in groups:
             group.keys = {each: known[each] for each in group.ids if each in known}
+        self._latecomers.look_again(groups)
         yield from self._send(groups)
 
     def _send(self, groups: Sequence[Group]) -> Iterator[tuple[Row, Result]]:

@@ -45,6 +45,8 @@ class Latecomers:
         self._memberships, self._waiting = memberships, memberships.waiting
         # What this run has looked for is not looked for again.
         self._began = time.time()
+        #: So many members may still be asked for in rows that come once more.
+        self._lookups = side.lookups
         #: Who was added.
         self.joined = 0
 
@@ -58,6 +60,24 @@ class Latecomers:
         """Let those rows wait that have no member."""
         waiting = [Waiting(row.source, row.contact, row.member or member) for row, member in group.strangers()]
         self._waiting.put(group.copy, waiting, at=time.time())
+
+    def look_again(self, groups: Sequence[Group]) -> None:
+        """Ask for members who were unknown in an earlier run, and whose rows come once more.
+
+        Those who still are lose their key: a call that adds them would be a write, in each run that shows them.
+        """
+        asked: set[str] = set()
+        for group in groups:
+            waiting = self._waiting.unknown(group.copy, [row.source for row in group.rows], before=self._began)
+            pairs = zip(group.rows, group.ids, strict=True)
+            asked.update(member for row, member in pairs if row.source in waiting and member in group.keys)
+        asked = {*sorted(asked)[: self._lookups]}
+        if not asked:
+            return
+        self._lookups -= len(asked)
+        found = self._side.appeared(sorted(asked))
+        for group in groups:
+            group.keys = {member: key for member, key in group.keys.items() if member not in asked or member in found}
 
     def due(self) -> Iterator[list[Group]]:
         """Rows that waited before this run, some at a time, with the members that they have now.

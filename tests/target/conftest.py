@@ -18,6 +18,18 @@ def site(tmp_path):
 
 
 @pytest.fixture
+def member(site, monkeypatch):
+    """The site, with members M1 and M2 who have 100 points; nothing is waited for."""
+    monkeypatch.setattr("target_annex.points.SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.02)
+    for member_id in ("M1", "M2"):
+        site.put(id=member_id, email=f"{member_id}@example.org")
+        start = {"memberId": member_id, "actionId": 101, "credit": 100, "createDate": "2026-01-01T00:00:00+0000"}
+        site.sandbox.site.activities.put([start])
+    return site
+
+
+@pytest.fixture
 def programme(site, monkeypatch):
     """The site, and runs that write segments into it."""
     monkeypatch.setattr("annex_d365.retry.MAX_PAUSE_SECONDS", 0.02)

@@ -12,6 +12,10 @@ from support import tap_config
 
 from target_annex.target import TargetAnnex
 
+#: The table of the presets, by entity set and logical name; tables of the sandbox.
+ACTIVITIES = "cr0dd_loyaltyactivities"
+ACTIVITY = "cr0dd_loyaltyactivity"
+SPECIMENS = {"specimens": {"object": "cr0dd_specimens", "key": "id"}}
 MEMBER = {
     name: {"type": ["string", "null"]}
     for name in ("id", "email", "firstName", "lastName", "phone", "birthDate", "currentTier")

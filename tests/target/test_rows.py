@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crm import Crm, rows_of
+from crm import ACTIVITIES, ACTIVITY, SPECIMENS, Crm, rows_of
 from loyalty import state
 
 from annex_d365.dataverse.connect import connect
@@ -12,10 +12,6 @@ from annex_d365.dataverse.writes.provision import apply, plan
 from annex_d365.dataverse.writes.specs import KeySpec, TableSpec
 from annex_d365.errors import SettingError
 from target_annex.dynamics import rows as writer
-
-ACTIVITIES = "cr0dd_loyaltyactivities"
-ACTIVITY = "cr0dd_loyaltyactivity"
-SPECIMENS = {"specimens": {"object": "cr0dd_specimens", "key": "id"}}
 
 
 @pytest.fixture

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from crm import Crm, member, members, rows_of
+from crm import ACTIVITIES, ACTIVITY, Crm, member, members, rows_of
 
 from annex_d365.dataverse.writes import guid_for
 from annex_d365.errors import ConnectorError, OutageError
 from annex_d365_sandbox.dataverse.errors import DataverseError
 from annex_d365_sandbox.dataverse.writing import Writer
 
-ACTIVITIES = "cr0dd_loyaltyactivities"
-ACTIVITY = "cr0dd_loyaltyactivity"
 POISON = "poison"
 
 

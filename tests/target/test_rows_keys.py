@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from crm import Crm, rows_of
+from crm import ACTIVITIES, ACTIVITY, SPECIMENS, Crm, rows_of
 
 from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.writes import guid_for
 from annex_d365.dataverse.writes.provision import apply, plan
 from annex_d365.dataverse.writes.specs import KeySpec, TableSpec
 from annex_d365.errors import SettingError
-
-ACTIVITIES = "cr0dd_loyaltyactivities"
-ACTIVITY = "cr0dd_loyaltyactivity"
-SPECIMENS = {"specimens": {"object": "cr0dd_specimens", "key": "id"}}
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import random
 import time
 
 import pytest
-from crm import Crm, member, members, rows_of
+from crm import ACTIVITIES, Crm, member, members, rows_of
 from killed import runner
 from loyalty import lines, state
 
-ACTIVITIES = "cr0dd_loyaltyactivities"
 CHUNKS, SIZE, KILLS = 8, 10, 7
 POISONED = 13
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from crm import Crm, member, members, rows_of
+from crm import ACTIVITIES, ACTIVITY, Crm, member, members, rows_of
 from loyalty import lines, state
 from support import ROOT, run_cli
 
@@ -21,9 +21,6 @@ from annex_d365.errors import OutageError, PrivilegeError, SettingError
 from annex_d365.fields import ACTIVITY_COLUMNS, CONTACT_COLUMNS
 from annex_d365.singer import rejects
 from target_annex.target import TargetAnnex, TargetD365
-
-ACTIVITIES = "cr0dd_loyaltyactivities"
-ACTIVITY = "cr0dd_loyaltyactivity"
 
 
 @pytest.fixture

@@ -418,11 +418,11 @@ def test_as_many_requests_are_in_flight_as_wanted(site, monkeypatch):
     assert max(most) == 16
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "`minimum` 1"), (53, "`maximum` 52")])
+@pytest.mark.parametrize(("number", "words"), [(0, "1 or more"), (53, "52 or less")])
 def test_requests_in_flight_have_limits(site, number, words):
     with pytest.raises(ConfigValidationError) as error:
         TargetAnnex(config=site.config(max_parallel_requests=number))
-    assert error.value.errors == [f"Setting `max_parallel_requests`: does not satisfy {words}."]
+    assert error.value.errors == [f"Setting `max_parallel_requests`: must be {words}."]
 
 
 def test_rejects_are_on_the_disk_before_the_state_that_covers_them(site, monkeypatch):

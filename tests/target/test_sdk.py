@@ -6,7 +6,7 @@ import datetime as dt
 import io
 
 import pytest
-from loyalty import contact, lines, load, load_rows, record, schema
+from loyalty import COLUMNS, contact, lines, load, load_rows, record, schema
 from singer_sdk import BatchSink, Target
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.testing import get_target_test_class
@@ -127,6 +127,52 @@ def test_valid_records_reach_the_sink_as_in_the_sdk_but_dates_stay_texts(site, m
     dated = contact(3, birthdate="1990-02-28")
     assert in_ours(site, monkeypatch, dated)[0][0]["birthdate"] == "1990-02-28"
     assert in_plain(dated)[0][0]["birthdate"] == dt.date(1990, 2, 28)
+
+
+ODD_MESSAGES = [
+    schema(bookmark="modifiedon"),
+    *map(
+        record,
+        [
+            contact(1, modifiedon="2026-03-01T00:00:00Z"),
+            contact(2, _sdc_sequence=1, _sdc_extracted_at="2026-03-01T00:00:00Z", _sdc_other=1),
+            {"contactid": contact(3)["contactid"], "_sdc_deleted_at": "2026-03-02T00:00:00Z"},
+            contact(4, firstname=4),
+            {**contact(5), "contactid": None},
+        ],
+    ),
+    schema(columns={**COLUMNS, "more": {"type": "string"}}, bookmark="modifiedon"),
+    record(contact(6, more="x")),
+]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"validate_records": False},
+        {"batch_size_rows": 1},
+        {"stream_maps": {"contacts": {"firstname": "lastname"}}},
+        {"stream_maps": {"contacts": {"__filter__": "firstname == 'Ana'"}}, "validate_records": False},
+    ],
+    ids=str,
+)
+def test_records_that_no_map_is_for_become_the_rows_that_the_sdk_makes_of_them(site, monkeypatch, settings):
+    def rows():
+        batches = []
+        monkeypatch.setattr(MembersSink, "process_batch", lambda _, context: batches.append(context["rows"]))
+        (site.directory / "rejects.singer").unlink(missing_ok=True)
+        target = TargetAnnex(config=dict(site.config(**settings)))
+        target.listen(io.StringIO(lines(ODD_MESSAGES)))
+        told = [(dict(row.record), row.message, row.version, row.deleted) for batch in batches for row in batch]
+        return list(map(len, batches)), told, site.reasons(), bool(target._direct)
+
+    *by_ours, direct = rows()
+    monkeypatch.setattr("annex_d365.singer.rows.KNOWN_SDK", "0.0.")
+    *by_sdk, never = rows()
+    assert (direct, never) == ("stream_maps" not in settings, False)
+    assert by_ours == by_sdk
+    assert by_ours[1]
 
 
 @pytest.mark.parametrize(

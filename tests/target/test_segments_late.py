@@ -69,7 +69,28 @@ def test_with_nobody_new_a_run_writes_nothing_and_rejects_nothing(nobody):
 
 def test_what_a_run_has_looked_for_it_does_not_look_for_again(nobody):
     nobody.run(*whole([1, 999], at=2))
-    assert asked(nobody) == []
+    assert asked(nobody) == ["/users/M999"]
+
+
+def test_who_is_unknown_is_asked_for_not_added_each_time_that_a_segment_comes(nobody):
+    for at in (2, 3):
+        nobody.run(member(1, at=at), member(999, at=at), snapshot(3, at=at, complete=False))
+        assert nobody.codes()[-1] == "UNKNOWN_MEMBER"
+    assert nobody.patches() == []
+    nobody.site.put(id="M999", email="m999@example.org")
+    counts = nobody.run(member(999, at=4), snapshot(3, at=4, complete=False))
+    assert counts["segment_members"] == {"created": 1}
+    assert nobody.numbers() == {1, 999}
+
+
+def test_a_run_asks_for_so_many_only_of_those_that_come_again(programme, monkeypatch):
+    monkeypatch.setattr(AnnexSegments, "lookups", 2)
+    unknown = [member(number) for number in range(990, 995)]
+    programme.run(segment(), member(1), *unknown, snapshot(6, complete=False))
+    programme.site.forget_log()
+    programme.run(*(member(number, at=2) for number in range(990, 995)), snapshot(6, at=2, complete=False))
+    assert asked(programme) == ["/users/M990", "/users/M991"]
+    assert len(programme.patches()) == 1
 
 
 def test_a_link_outranks_an_id_that_is_not_known(nobody):

@@ -56,9 +56,10 @@ def test_a_path_that_is_none(path):
         RejectsFile(Path(path)).check()
 
 
-def test_a_secret_that_is_empty():
-    with pytest.raises(SettingError, match="`secret_key`: is empty"):
-        Credentials(**{**SITE, "secret_key": ""})
+@pytest.mark.parametrize("name", ["site_id", "site_name", "secret_key"])
+def test_credentials_of_a_site_that_are_empty(name):
+    with pytest.raises(SettingError, match=f"`{name}`: is empty"):
+        Credentials(**{**SITE, name: ""})
 
 
 def test_stream_maps_that_cannot_be_followed(tmp_path):

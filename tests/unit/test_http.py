@@ -305,3 +305,16 @@ def test_a_bundle_that_is_not_there_is_a_setting(tmp_path):
 )
 def test_origin(url, origin):
     assert http.origin(url) == origin
+
+
+def test_the_environment_says_for_each_host_what_it_says_to_requests(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    session, plain = http.new_session(None), requests.Session()
+    for url in ("https://far.example/a", "https://near.example/a", "https://far.example/b", "http://far.example"):
+        for verify in (None, "bundle.pem"):
+            given = (url, {}, None, verify, None)
+            expected = plain.merge_environment_settings(*given)
+            assert session.merge_environment_settings(*given) == expected
+            session.merge_environment_settings(*given)["verify"] = "changed by a caller"
+            assert session.merge_environment_settings(*given) == expected

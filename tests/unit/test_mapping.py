@@ -17,9 +17,9 @@ from annex_d365.ledger import Ledger
 from annex_d365.singer.rows import Row, shown
 from target_annex.identity import Identity
 from target_annex.mapping import member_mapping, object_of, row_key
+from target_annex.member_settings import MemberRules
 from target_annex.presets import PRESETS
 from target_annex.report import Outcome, Report
-from target_annex.settings import MemberRules
 from target_annex.tasks import Task
 
 COLUMNS = ("contactid", "cr0dd_loyaltyid", "emailaddress1", "firstname", "birthdate", "flag", "statecode")

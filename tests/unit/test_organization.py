@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from annex_d365.dataverse.connect import connect
 from annex_d365.dataverse.organization import login_host, organization_url
 from annex_d365.errors import SettingError
 from annex_d365.http import secure_origin
@@ -49,6 +50,13 @@ def test_what_is_wrong_is_named(settings, named):
     with pytest.raises(SettingError, match=f"Setting `{named}`") as error:
         organization_url(*settings)
     assert "pw" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["v9.2", "9", "9.2/", "nonsense"])
+def test_a_version_that_is_none(version):
+    settings = {"organization_url": "https://contoso.crm4.dynamics.com", "client_id": "app", "client_secret": "x"}
+    with pytest.raises(SettingError, match=r"Setting `api_version`: is not a version such as 9\.2"):
+        connect({**settings, "tenant_id": "contoso.example", "api_version": version})
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8365", "http://localhost:8365", "http://[::1]:8365"])

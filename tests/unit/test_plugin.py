@@ -24,8 +24,12 @@ from tap_d365.tap import TapD365
 SCHEMA = th.PropertiesList(
     th.Property("secret_key", th.StringType, required=True, secret=True),
     th.Property("mode", th.StringType, allowed_values=["a", "b"]),
-    th.Property("size", th.IntegerType(minimum=1)),
-    th.Property("streams", th.ObjectType(th.Property("object", th.StringType, required=True))),
+    th.Property("size", th.IntegerType(minimum=1, maximum=9)),
+    th.Property("day", th.StringType(pattern="^[a-z]+$")),
+    th.Property(
+        "streams",
+        th.ObjectType(th.Property("object", th.StringType(min_length=1), required=True), additional_properties=False),
+    ),
 ).to_dict()
 
 
@@ -35,9 +39,16 @@ SCHEMA = th.PropertiesList(
         ({}, "Setting `secret_key`: is required."),
         ({"secret_key": 1234}, "Setting `secret_key`: must be a text."),
         ({"secret_key": "x", "mode": "c"}, "Setting `mode`: must be one of a, b."),
-        ({"secret_key": "x", "size": 0}, "Setting `size`: does not satisfy `minimum` 1."),
+        ({"secret_key": "x", "size": 0}, "Setting `size`: must be 1 or more."),
         ({"secret_key": "x", "size": "many"}, "Setting `size`: must be a whole number."),
+        ({"secret_key": "x", "size": 100}, "Setting `size`: must be 9 or less."),
         ({"secret_key": "x", "streams": {}}, "Setting `streams.object`: is required."),
+        ({"secret_key": "x", "streams": {"object": ""}}, "Setting `streams.object`: must not be empty."),
+        (
+            {"secret_key": "x", "streams": {"object": "a", "fild": 1, "kee": 2}},
+            "Setting `streams`: has no part `fild`, `kee`.",
+        ),
+        ({"secret_key": "x", "day": "31"}, "Setting `day`: does not satisfy `pattern` ^[a-z]+$."),
     ],
 )
 def test_sentences(config, sentence):

@@ -67,7 +67,7 @@ class Service:
     def __init__(self):
         self.groups, self.saved, self.asked = {}, [], 0
 
-    def ask(self, _action, body):
+    def ask(self, body):
         self.asked += 1
         start = (body["PageNo"] - 1) * body["PageSize"]
         members = self.groups.get(body["GroupId"], [])[start : start + body["PageSize"]]
@@ -85,7 +85,7 @@ class Service:
 
     def again(self):
         """As a new run sees it."""
-        return Groups(self, SEGMENT, self.saved, self.save)
+        return Groups(self.ask, SEGMENT, self.saved, self.save)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_no_group_is_overfilled_and_nobody_is_lost(steps):
         patch.setattr(writing_groups, "GROUP_MEMBERS", LIMIT)
         service = Service()
         service.saved = [entry(SEGMENT, 1)]
-        groups, expected = Groups(service, SEGMENT, service.saved, service.save, new=True), set()
+        groups, expected = Groups(service.ask, SEGMENT, service.saved, service.save, new=True), set()
         for new_run, numbers in steps:
             groups = service.again() if new_run else groups
             ids = [number(n) for n in numbers]
@@ -114,7 +114,7 @@ def test_no_group_is_overfilled_and_nobody_is_lost(steps):
 
 
 def test_a_new_segment_is_asked_for_nothing(service):
-    groups = Groups(service, SEGMENT, service.saved, service.save, new=True)
+    groups = Groups(service.ask, SEGMENT, service.saved, service.save, new=True)
     for start in range(0, 4 * LIMIT, 16):
         service.add(groups, [number(n) for n in range(start, start + 16)])
     assert len(service.saved) == 4

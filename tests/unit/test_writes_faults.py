@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from annex_d365.dataverse.writes import AlternateKey, Effect, Guid, Kind, Operation, TableDefinition, Written, guid_for
+from annex_d365.dataverse.writes import batches as batches_module
 from annex_d365.dataverse.writes import bulk as bulk_module
 from annex_d365.dataverse.writes import health as health_module
 from annex_d365.dataverse.writes.batches import Batches
@@ -151,6 +152,16 @@ def test_a_part_that_keeps_failing_ends_the_run(monkeypatch):
         send(batches(service), upserts(5))
     assert caught.value.status == 503
     assert service.sent == [("batch", 5), ("batch", 2), ("batch", 2)]
+
+
+def test_patience_with_a_part_ends_however_few_its_tries(monkeypatch):
+    """Throttling is not counted: it could go on for ever."""
+    monkeypatch.setattr(batches_module, "PATIENCE_SECONDS", -1)
+    service = Service(lambda number, tries: answer(429, error("0x80072322")) if number == 1 else answer(204))
+    with pytest.raises(OutageError, match="Gave up after 1 tries") as caught:
+        send(batches(service), upserts(3))
+    assert caught.value.status == 429
+    assert service.sent == [("batch", 3)]
 
 
 def test_a_batch_that_is_too_large_is_halved_and_a_row_that_is_too_large_is_named():

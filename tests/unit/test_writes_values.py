@@ -26,6 +26,7 @@ from annex_d365.dataverse.writes import (
     reference,
 )
 from annex_d365.dataverse.writes.calls import encode_json
+from annex_d365.dataverse.writes.values import encoder
 
 ACCOUNT = Lookup("account", "accounts", "parentcustomerid_account")
 CONTACT = Lookup("contact", "contacts", "parentcustomerid_contact")
@@ -192,6 +193,40 @@ def test_too_many_or_wrong_choices():
 
 MOMENTS = st.datetimes(datetime(1753, 1, 3), datetime(9999, 12, 29))  # noqa: DTZ001 - the zone is drawn beside it
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+USUAL = MOMENTS.map(lambda moment: f"{moment.replace(microsecond=0).isoformat()}Z")
+UNUSUAL = ["2025-W01-1T05:05:05Z", "2025-05-05T05+01:00Z", "2025-05-05T25:05:05Z", "1752-12-31T23:59:59Z", "x" * 20]
+
+
+@given(USUAL | st.sampled_from(UNUSUAL) | st.text("0123456789-:TZ+.", min_size=20, max_size=20))
+@pytest.mark.parametrize("behavior", ["UserLocal", "TimeZoneIndependent", "DateOnly"])
+def test_the_usual_form_of_a_moment_is_read_as_any_other(behavior, text):
+    """With a blank in front it is not the usual one."""
+
+    def told(written):
+        try:
+            return value("DateTime", written, date_behavior=behavior)
+        except ValueError as refusal:
+            return str(refusal)
+
+    assert told(text) == told(f" {text}")
+
+
+@given(st.lists(st.sampled_from([True, False, 0, 1, 2, "1", "Small", "yes", Decimal(1), 1.0, None, "nope", [1], 7])))
+@pytest.mark.parametrize("type_name", ["Boolean", "Picklist", "State"])
+def test_an_encoder_says_of_each_value_what_encode_says(type_name, values):
+    definition = table(column(type_name, **(CHOICES if type_name == "Picklist" else {})))
+
+    def told(encoded):
+        try:
+            return repr(encoded())
+        except ValueError as refusal:
+            return str(refusal)
+
+    made = encoder(definition, "x")
+    for each in values + values:
+        assert told(lambda each=each: made(each)) == told(lambda each=each: encode(definition, "x", each))
 
 
 @given(MOMENTS, ZONES)

@@ -69,7 +69,9 @@ def _new(operation: Operation, definition: TableDefinition) -> dict[str, Any]:
 
 def _changed(operation: Operation, definition: TableDefinition) -> dict[str, Any]:
     """What is sent beside the key: not the key once more."""
-    named = {definition.primary_id}
+    values = dict(operation.values)
+    values.pop(definition.primary_id, None)
     if isinstance(operation.key, AlternateKey):
-        named |= operation.key.values.keys()
-    return {name: value for name, value in operation.values.items() if name not in named}
+        for name in operation.key.values:
+            values.pop(name, None)
+    return values

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from annex_d365.frozen import frozen
+
 #: All deterministic GUIDs of this connector are made in it, so that two runs make the same ones.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://annexcloud-d365.example/rows")
 
 
-@dataclass(frozen=True)
+@frozen
 class Guid:
     """A row by its primary key."""
 
@@ -56,7 +58,7 @@ class Kind(Enum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True)
+@frozen
 class Operation:
     """One row to write.
 
@@ -95,7 +97,7 @@ class Effect(Enum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True)
+@frozen
 class Written:
     """What became of one row.
 

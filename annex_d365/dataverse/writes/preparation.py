@@ -30,7 +30,8 @@ def deduplicated(
         key = operation.key or Guid(str(uuid.uuid4()))
         identity = _identity(key)
         keys.append(identity)
-        kept[identity] = _merged(kept.pop(identity, None), replace(operation, key=key), definition)
+        keyed = operation if operation.key else replace(operation, key=key)
+        kept[identity] = _merged(kept.pop(identity, None), keyed, definition)
     return kept, keys
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from annex_d365.dataverse.writes.calls import Calls, Reply
@@ -14,12 +14,13 @@ from annex_d365.dataverse.writes.health import FAILURE, ROW_TRIES, Health
 from annex_d365.dataverse.writes.operations import Effect, Operation, Written
 from annex_d365.dataverse.writes.outcomes import outcome
 from annex_d365.errors import RowError
+from annex_d365.frozen import frozen
 from annex_d365.retry import MAX_TRIES
 
 Result = Written | RowError
 
 
-@dataclass(frozen=True)
+@frozen
 class Task:
     """An operation with a key, and what is known of earlier requests for it.
 
