@@ -59,6 +59,10 @@ class Server:
         self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox-server", daemon=True)
         self._runner: web.AppRunner | None = None
         self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._stopping = asyncio.Event()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         #: Ports by scheme, once it listens.
         self.ports: dict[str, int] = {}
 
@@ -72,7 +76,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Close every connection and the threads."""
+        """Answer what is under way, without its latency, and close every connection and the threads."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -92,10 +96,17 @@ class Server:
             self.ports[scheme] = self._runner.addresses[-1][1]
 
     async def _close(self) -> None:
+        self._stopping.set()
+        await self._idle.wait()  # aiohttp's own patience races with an answer that comes as it ends
         if self._runner:
             await self._runner.cleanup()
         for transport in set(self._transports):
             transport.abort()  # a client that keeps its connection would keep TLS waiting for its goodbye
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:  # a loop that ends with tasks says so for each of them
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=1)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -103,6 +114,18 @@ class Server:
         if incoming.transport:
             self._transports.add(incoming.transport)
         request = await _received(incoming)
+        if self._stopping.is_set():
+            return _cut_off(incoming)
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._answered(incoming, request)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _answered(self, incoming: web.Request, request: Request) -> web.StreamResponse:
         if request.path.startswith(ROOT):
             return self._whole(await self._run(self._answer, request))
         began = time.perf_counter()
@@ -139,7 +162,8 @@ class Server:
     async def _under_faults(self, request: Request, faults: list[Fault]) -> Reply:
         for fault in faults:
             if fault.kind == "latency":
-                await asyncio.sleep(fault.seconds)
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), fault.seconds)
             elif fault.kind in ("status", "html"):
                 return fault.reply(request)
             elif fault.kind == "drop":

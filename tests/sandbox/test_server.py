@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -152,6 +154,26 @@ def test_truncated_bodies(sandbox, signed_in):
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         signed_in.get(sandbox.url + LIST, headers={"Accept-Encoding": "identity"})
     assert signed_in.get(sandbox.url + WHO).status_code == 200
+
+
+def test_a_stop_ends_latency_and_answers(tmp_path, session):
+    box = Sandbox(tmp_path, contacts=2)
+    box.start()
+    box.faults.add(kind="latency", seconds=60)
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(session.get, box.url + WHO, verify=box.info["ca_bundle"]) for _ in range(3)]
+        while sum(fault["hits"] for fault in box.faults.entries()) < len(answers):
+            time.sleep(0.01)
+        box.stop()
+        assert [each.result().status_code for each in answers] == [401, 401, 401]
+
+
+def test_a_stop_leaves_no_task_behind(tmp_path):
+    box = Sandbox(tmp_path, contacts=2)
+    box.start()
+    waiting = asyncio.run_coroutine_threadsafe(asyncio.sleep(60), box._server._loop)
+    box.stop()
+    assert waiting.cancelled()
 
 
 def test_expired_token_fault(sandbox, signed_in):

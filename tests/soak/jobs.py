@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,6 +205,10 @@ class Jobs:
         new.write_text(json.dumps(content))
         new.replace(path)
 
+    def last_lines(self, name, count=15):
+        """The end of a job's log."""
+        return (self.directory / f"{name}.log").read_text(errors="replace").splitlines()[-count:]
+
     def replay(self) -> int:
         """Pipe rejected rows in again; how many there were."""
         rows = 0
@@ -223,7 +226,6 @@ class Jobs:
                     self.counts["replays that failed"] += 1
                 target.stdout.close()
             moved.unlink()
-            time.sleep(0)
         return rows
 
     def rejects(self):

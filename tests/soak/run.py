@@ -21,6 +21,8 @@ CONTACTS = 60
 LONGEST_RUN_SECONDS = 40
 #: Rounds after which nothing is written any more; what was rejected is piped in again after the first of them.
 MOST_ROUNDS = 8
+#: Writes, and differences, that a soak names which does not settle.
+MOST_TOLD = 30
 #: Kinds of faults without which a soak says nothing, unless it takes three times as long as it should.
 FEWEST_KINDS = 4
 _READING = re.compile(
@@ -102,19 +104,31 @@ class Soak:
             failed, wrote = self._round(jobs)
             if not wrote and not failed:
                 return
-        raise LostError(f"not settled after {MOST_ROUNDS} rounds: {', '.join(failed)} failed; writes: {wrote[:5]}")
+        raise LostError(self._unsettled(jobs, failed, wrote))
 
     def _round(self, jobs):
-        """Each job once; names of those that failed, and what was written."""
-        self.services.control("DELETE", "log")
-        failed = [job.name for job in jobs.jobs if not jobs.run(job)]
-        wrote = [
-            f"{each['method']} {each['path']}"
-            for each in self.services.control("GET", "log")
-            if each["method"] != "GET" and not _READING.search(each["path"])
-        ]
+        """Each job once; names of those that failed, and what each has written."""
+        failed, wrote = [], []
+        for job in jobs.jobs:
+            self.services.control("DELETE", "log")
+            if not jobs.run(job):
+                failed.append(job.name)
+            wrote += [
+                f"{job.name}: {each['method']} {each['path']}"
+                for each in self.services.control("GET", "log")
+                if each["method"] != "GET" and not _READING.search(each["path"])
+            ]
         self._say(f"  a round of all jobs: {len(wrote)} writes; failed: {', '.join(failed) or 'none'}")
         return failed, wrote
+
+    def _unsettled(self, jobs, failed, wrote):
+        """What did not come to rest: which jobs, what they said last, what they wrote, what still differs."""
+        self.services.stop()
+        differences, _ = judged(self.services.directory, self.world, jobs.rejects())
+        tails = [line for name in failed for line in (f"{name} ends with:", *jobs.last_lines(name))]
+        found = [f"writes in the last round: {len(wrote)}", *wrote[:MOST_TOLD], *tails]
+        found += [f"differences: {len(differences)}", *differences[:MOST_TOLD]]
+        return "\n  ".join([f"not settled after {MOST_ROUNDS} rounds; failed: {', '.join(failed) or 'none'}", *found])
 
     def _traces(self):
         """No program ends with a traceback, and every state is whole."""

@@ -56,6 +56,8 @@ class World:
         erased: members whom Annex Cloud deleted, or merged into others.
         out: members who opted out, or whose contact was deleted.
         postings: id -> record of the stream of postings.
+        segments: that are there.
+        removed_segments: ids of those that were removed.
     """
 
     linked: dict = field(default_factory=dict)
@@ -69,6 +71,7 @@ class World:
     out: set = field(default_factory=set)
     postings: dict = field(default_factory=dict)
     segments: list = field(default_factory=list)
+    removed_segments: set = field(default_factory=set)
     first_contacts: set = field(default_factory=set)
     first_members: set = field(default_factory=set)
 

@@ -353,7 +353,12 @@ def test_a_key_that_is_not_selected_is_there_all_the_same(sandbox):
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"start_date": "foo"}, "start_date"), ({"shard": {"from": "foo"}}, "shard.from")],
+    [
+        ({"start_date": "foo"}, "start_date"),
+        ({"start_date": "0001-01-01T00:00:00+05:00"}, "start_date"),
+        ({"shard": {"from": "foo"}}, "shard.from"),
+        ({"shard": {"from": "2026-02-01T01:00:00+01:00", "to": "2026-02-01"}}, "shard"),
+    ],
 )
 def test_times_that_are_none(sandbox, wrong, named):
     with pytest.raises(SettingError, match=f"`{named}`"):

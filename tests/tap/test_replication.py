@@ -1,4 +1,4 @@
-"""INCREMENTAL and FULL_TABLE, whatever changes and whatever is killed. LOG_BASED has test_log_based.py."""
+"""INCREMENTAL and FULL_TABLE, whatever changes and whatever is killed. LOG_BASED has log_based/."""
 
 from __future__ import annotations
 
