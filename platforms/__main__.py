@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name} …", file=sys.stderr, flush=True)  # noqa: T201 - it takes minutes; say where it is
         line = attempt(name, import_module(ROWS[name]).run)
         lines.append(line)
-        print(f"{name}: {line.outcome}, {line.seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{name}: {line.outcome}, {line.seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201 - how far it is
     Console(width=None if sys.stdout.isatty() else 160).print(table(lines), markup=False)
     return int(any(line.reason for line in lines))
 

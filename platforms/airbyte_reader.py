@@ -26,4 +26,4 @@ with cache.get_sql_engine().connect() as database:
         columns = database.exec_driver_sql(f'DESCRIBE main."{stream}"').fetchall()  # names of our own streams
         rows = database.exec_driver_sql(f'SELECT * FROM main."{stream}"').mappings()  # noqa: S608 - as above
         found[stream] = {"types": {column[0]: column[1] for column in columns}, "rows": [dict(row) for row in rows]}
-print(json.dumps({"read": read.processed_records, "streams": found}, default=str))  # noqa: T201
+print(json.dumps({"read": read.processed_records, "streams": found}, default=str))  # noqa: T201 - what the caller reads
