@@ -11,6 +11,7 @@ from annexcloud_stub import Service
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annex_d365.annexcloud.judge import PAUSES
 from annex_d365.annexcloud.members import Members
 from annex_d365.annexcloud.merges import MAX_MERGES
 from annex_d365.errors import OutageError, RowError, ServiceError, SettingError
@@ -156,7 +157,7 @@ def test_an_id_that_a_gateway_refuses_is_not_the_routes_fault(members, service):
 
 @pytest.mark.parametrize(
     ("reply", "kind", "calls"),
-    [((401, {}), SettingError, 2), ((503, {}), OutageError, MAX_TRIES), ((422, {}), RowError, 1)],
+    [((401, {}), SettingError, 2 + len(PAUSES)), ((503, {}), OutageError, MAX_TRIES), ((422, {}), RowError, 1)],
 )
 def test_other_errors_are_told(members, service, reply, kind, calls):
     service.replies = [(200, {}), reply]
