@@ -43,4 +43,4 @@ class Clock:
 def _checked(at: datetime) -> datetime:
     if at.year not in YEARS:
         raise ValueError(_BEYOND)
-    return at
+    return at.astimezone(timezone.utc)

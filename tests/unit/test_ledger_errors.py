@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_server_that_is_not_there():
 def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path, preview):
     url = f"sqlite:///{tmp_path}/ledger.db"
     Ledger(url, site="s", run="r").close()
-    with sqlite3.connect(tmp_path / "ledger.db") as file:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as file, file:
         assert file.execute("SELECT value FROM annex_d365_ledger WHERE name = 'version'").fetchone() == ("1",)
         file.execute("UPDATE annex_d365_ledger SET value = '2' WHERE name = 'version'")
     file.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import uuid
+from contextlib import closing
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def test_a_preview_changes_nothing(ledger, book):
 
 
 def test_a_preview_takes_another_database_for_an_empty_ledger(tmp_path):
-    with sqlite3.connect(tmp_path / "other.db") as file:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as file, file:
         file.execute("CREATE TABLE other (x)")
     file.close()
     ledger = Ledger(f"sqlite:///{tmp_path}/other.db", site="s", run="r", preview=True)

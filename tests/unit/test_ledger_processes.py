@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 
 import pytest
 from support import ROOT
@@ -165,7 +166,7 @@ def test_what_was_saved_survives_a_kill_and_half_a_save_does_not(ledger_url, led
     assert batches[: last + 1] == [20] * (last + 1)
     assert batches[-1] in {0, 20}
     if ledger_url.startswith("sqlite"):
-        with sqlite3.connect(ledger_url.removeprefix("sqlite:///")) as file:
+        with closing(sqlite3.connect(ledger_url.removeprefix("sqlite:///"))) as file, file:
             assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         file.close()
 
