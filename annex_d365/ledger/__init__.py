@@ -9,9 +9,10 @@ correctness, except for pending entries.
 from __future__ import annotations
 
 from annex_d365.ledger.book import Book, Ledger
+from annex_d365.ledger.copies import Copy
 from annex_d365.ledger.digests import changed, digest, merged, value_digest, without
 from annex_d365.ledger.entries import Claim, Entry, State, fold
-from annex_d365.ledger.memberships import LEARNT, Copy, Memberships
+from annex_d365.ledger.memberships import LEARNT, Memberships
 from annex_d365.ledger.turns import Turn
 from annex_d365.ledger.waiting import Waiting
 

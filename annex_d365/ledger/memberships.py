@@ -3,17 +3,21 @@
 A copy's members are read in passes: from the first member of a version of the segment to its snapshot. Each member has
 the number of the last pass that it was seen in; those that a pass has not seen are gone, once it is complete. It also
 has the fingerprint of the row by which it was seen.
+
+Whom the service is told to add or to remove is in doubt until it has answered. If a run ends before that, they stay so:
+in the next pass, those who come are added, as if they were no members, and the others are removed, as if they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, inspect, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, inspect, select, update
 
+from annex_d365.ledger.copies import FORGOTTEN, LEARNING, NEW, Copy, read_copies
 from annex_d365.ledger.database import Database
 from annex_d365.ledger.statements import CHUNK, insert_into, missing_columns, write
 from annex_d365.ledger.tables import copies, memberships, waiting
@@ -24,37 +28,8 @@ BATCH = 10_000
 #: Instead of a fingerprint: the member was learnt from the service, of a copy that the ledger knew nothing of; and it
 #: was learnt otherwise.
 LEARNT, UNTOLD = 1, 0
-#: Instead of the number of a pass: what was known is forgotten, and not all members are learnt yet.
-_FORGOTTEN, _LEARNING = -2, -1
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """The copy of a segment, and how far its members have been read.
-
-    Attributes:
-        id: in the ledger.
-        target: its id in the destination.
-        number: of the pass; 0 before the first one.
-        version: of the segment, that the pass is about.
-        rows: that the pass has had, each once.
-        size: members that were remembered when the pass began.
-        complete: whether the pass is over: who is gone was removed.
-        unfinished: whether it shall go live, and the service has not been told yet.
-    """
-
-    id: int
-    target: str
-    number: int
-    version: str
-    rows: int
-    size: int
-    complete: bool
-    unfinished: bool
-
-
-_COPY = [copies.c[field.name] for field in fields(Copy)]
-_NEW = {"number": 0, "version": "", "rows": 0, "size": 0, "complete": True, "unfinished": False}
+#: Instead of the number of the pass in which a member was seen.
+_NOT_SEEN = 0
 
 
 class Memberships:
@@ -79,21 +54,21 @@ class Memberships:
         """What is known of a copy; None if its members were never learnt."""
         self._take_over([target])
         with self._database.reading() as connection:
-            return next(_copies(connection, *self._named(target)), None)
+            return next(read_copies(connection, *self._named(target)), None)
 
     def learn(self, target: str, members: Iterable[str]) -> Copy:
         """Begin with a copy, and with the members that it has."""
         source = UNTOLD if self.forget_copy(target) else LEARNT
         with self._database.writing() as connection:
             connection.execute(delete(copies).where(*self._named(target)))
-            statement = insert_into(connection, copies).values(site=self._site, target=target, **_NEW)
+            statement = insert_into(connection, copies).values(site=self._site, target=target, **NEW)
             # Not complete before all are read: what is left of it after a crash is learnt anew.
-            connection.execute(statement.values(number=_LEARNING))
+            connection.execute(statement.values(number=LEARNING))
         copy = self._copy(target)
         waiting = iter(members)
         while part := list(islice(waiting, BATCH)):
             with self._database.writing() as connection:
-                _write_members(connection, copy.id, 0, dict.fromkeys(part, source))
+                _write_members(connection, copy, _NOT_SEEN, dict.fromkeys(part, source))
         return self._change(copy, number=0)
 
     def begin(self, copy: Copy, version: str) -> Copy:
@@ -101,21 +76,35 @@ class Memberships:
         size = self._count(_of(copy))
         return self._change(copy, number=copy.number + 1, version=version, rows=0, size=size, complete=False)
 
-    def known(self, copy: Copy, members: Sequence[str]) -> set[str]:
-        """Which of these are remembered."""
+    def known(self, copy: Copy, members: Sequence[str], *, in_doubt: bool = False) -> set[str]:
+        """Which of these are remembered, for sure or in doubt."""
         with self._database.reading() as connection:
             return {
                 member
                 for part in _parts(members)
                 for member in connection.scalars(
-                    select(memberships.c.member).where(_of(copy), memberships.c.member.in_(part))
+                    select(memberships.c.member).where(
+                        _of(copy), memberships.c.member.in_(part), memberships.c.in_doubt.is_(in_doubt)
+                    )
                 )
             }
 
     def some(self, copy: Copy, count: int) -> list[str]:
-        """Some members that are remembered."""
+        """Some members that are remembered for sure."""
+        statement = select(memberships.c.member).where(_of(copy), memberships.c.in_doubt.is_(False)).limit(count)
         with self._database.reading() as connection:
-            return list(connection.scalars(select(memberships.c.member).where(_of(copy)).limit(count)))
+            return list(connection.scalars(statement))
+
+    def doubt(self, members: Iterable[tuple[Copy, Mapping[str, int]]]) -> None:
+        """The service is about to be told to add these to copies, or to remove them.
+
+        Args:
+            members: of each copy, with the fingerprints of their rows. As long as they are in doubt, they were not
+                seen.
+        """
+        with self._database.writing() as connection:
+            for copy, part in members:
+                _write_members(connection, copy, _NOT_SEEN, part, in_doubt=True)
 
     def seen(self, copy: Copy, members: Mapping[str, int], *, rows: int) -> Copy:
         """Remember members, with the pass.
@@ -126,9 +115,16 @@ class Memberships:
             rows: that the pass has had besides those before.
         """
         with self._database.writing() as connection:
-            _write_members(connection, copy.id, copy.number, members)
+            _write_members(connection, copy, copy.number, members)
             connection.execute(update(copies).where(copies.c.id == copy.id).values(rows=copies.c.rows + rows))
         return self._copy(copy.target)
+
+    def keep(self, copy: Copy, members: Sequence[str]) -> None:
+        """These stay what they are, though the pass does not say that they are members."""
+        with self._database.writing() as connection:
+            for part in _parts(members):
+                chosen = (_of(copy), memberships.c.member.in_(part))
+                connection.execute(update(memberships).where(*chosen).values(number=copy.number))
 
     def count_gone(self, copy: Copy) -> int:
         """How many members the pass has not seen."""
@@ -164,9 +160,9 @@ class Memberships:
             ids = select(copies.c.id).where(*where)
             connection.execute(delete(memberships).where(memberships.c.copy.in_(ids)))
             forget_rows(connection, *where)
-            values = {**_NEW, "number": _FORGOTTEN}
+            values = {**NEW, "number": FORGOTTEN}
             # What an earlier learning has left does not say that anything was known.
-            learnt = copies.c.number != _LEARNING
+            learnt = copies.c.number != LEARNING
             return bool(connection.execute(update(copies).where(*where, learnt).values(values)).rowcount)
 
     def complete(self, copy: Copy) -> Copy:
@@ -186,14 +182,14 @@ class Memberships:
     def unfinished(self) -> list[Copy]:
         """The copies that shall go live."""
         with self._database.reading() as connection:
-            return list(_copies(connection, copies.c.site == self._site, copies.c.unfinished))
+            return list(read_copies(connection, copies.c.site == self._site, copies.c.unfinished))
 
     def _named(self, target: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return copies.c.site == self._site, copies.c.target == target
 
     def _copy(self, target: str) -> Copy:
         with self._database.reading() as connection:
-            return next(_copies(connection, *self._named(target), every=True))
+            return next(read_copies(connection, *self._named(target), every=True))
 
     def _change(self, copy: Copy, **values: Any) -> Copy:
         with self._database.writing() as connection:
@@ -219,12 +215,6 @@ class Memberships:
                     _take_over(source, connection, self._site, target)
 
 
-def _copies(connection: Connection, *where: ColumnElement[bool], every: bool = False) -> Iterator[Copy]:
-    learnt = () if every else (copies.c.number >= 0,)
-    for row in connection.execute(select(*_COPY).where(*where, *learnt)):
-        yield Copy(*row)
-
-
 def _of(copy: Copy) -> ColumnElement[bool]:
     return memberships.c.copy == copy.id
 
@@ -233,8 +223,13 @@ def _gone(copy: Copy) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return _of(copy), memberships.c.number != copy.number
 
 
-def _write_members(connection: Connection, copy: int, number: int, members: Mapping[str, int]) -> None:
-    rows = [{"copy": copy, "member": each, "number": number, "source": source} for each, source in members.items()]
+def _write_members(
+    connection: Connection, copy: Copy, number: int, members: Mapping[str, int], *, in_doubt: bool = False
+) -> None:
+    rows = [
+        {"copy": copy.id, "member": each, "number": number, "source": source, "in_doubt": in_doubt}
+        for each, source in members.items()
+    ]
     write(connection, memberships, rows)
 
 
@@ -246,15 +241,14 @@ def _parts(members: Sequence[str]) -> Iterator[Sequence[str]]:
 def _take_over(source: Connection, connection: Connection, site: str, target: str) -> None:
     if not inspect(source).has_table(memberships.name):
         return
-    # What is only read stays as an earlier version of this program made it.
-    told = all(each is not memberships.c.source for each in missing_columns(source))
-    seen_by = memberships.c.source if told else literal(UNTOLD).label("source")
-    for copy in list(_copies(source, copies.c.site == site, copies.c.target == target)):
+    # What is only read stays as an earlier version of this program made it; what that lacks gets its default.
+    missing = {each.name for each in missing_columns(source) if each.table is memberships}
+    there = [each for each in memberships.c if each is not memberships.c.copy and each.name not in missing]
+    for copy in list(read_copies(source, copies.c.site == site, copies.c.target == target)):
         values = {field.name: getattr(copy, field.name) for field in fields(Copy) if field.name != "id"}
         statement = insert_into(connection, copies).values(site=site, **values).returning(copies.c.id)
         number = connection.scalar(statement)
-        members = select(memberships.c.member, memberships.c.number, seen_by).where(memberships.c.copy == copy.id)
-        _copy_rows(source, connection, memberships, number, members)
+        _copy_rows(source, connection, memberships, number, select(*there).where(memberships.c.copy == copy.id))
         if inspect(source).has_table(waiting.name):
             rows = select(*(each for each in waiting.c if each is not waiting.c.copy)).where(waiting.c.copy == copy.id)
             _copy_rows(source, connection, waiting, number, rows)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -135,7 +136,8 @@ copies = Table(
     UniqueConstraint("target", "site"),
 )
 
-#: Slim, for there are millions. `source` tells by which row a member was seen last.
+#: Slim, for there are millions. `source` tells by which row a member was seen last; `in_doubt`, that the service was to
+#: add or to remove it, and may have done so.
 memberships = Table(
     "annex_d365_memberships",
     metadata,
@@ -143,6 +145,7 @@ memberships = Table(
     Column("member", AnyText, nullable=False),
     Column("number", Integer, nullable=False),
     Column("source", BigInteger, nullable=False, server_default=text("0")),
+    Column("in_doubt", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("copy", "member"),
     sqlite_with_rowid=False,
 )

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, inspect, select
 
+from annex_d365.ledger.copies import Copy
 from annex_d365.ledger.database import Database
 from annex_d365.ledger.statements import CHUNK, write
 from annex_d365.ledger.tables import copies, waiting
-
-if TYPE_CHECKING:
-    from annex_d365.ledger.memberships import Copy
 
 _COLUMNS = (waiting.c.source, waiting.c.contact, waiting.c.member)
 #: Rows that were seen in the last pass of their copy: others may be about people who have left since.

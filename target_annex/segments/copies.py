@@ -183,3 +183,10 @@ class Copies:
     def _save(self, spec: SegmentSpec, row: Row, target: str, state: State) -> None:
         digests = digest(facts(spec)) if state is State.SETTLED else b""
         self._book.save([Entry(self._owner.key(spec.key), target, state, digests, row.version)])
+
+
+def unknown_segment() -> RowError:
+    """Why a row is rejected whose segment has no copy."""
+    return RowError(
+        "its segment is not known: rows of stream `segments` come first, or it was rejected", code=UNKNOWN_SEGMENT
+    )

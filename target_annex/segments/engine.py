@@ -1,7 +1,8 @@
 """Who joins and who leaves the copies of segments.
 
-Members that are new are added at once, in chunks, and remembered when the service has taken them. Those that a complete
-snapshot has not shown are removed, if they are not too many (`max_removal_percent`).
+Members that are new are added at once, in chunks. Those that a complete snapshot has not shown are removed, if they are
+not too many (`max_removal_percent`). The ledger is told before calls and after them: a run that ends in between leaves
+nobody in a copy whom the next one does not know.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from annex_d365.singer.rows import Row
 from target_annex.dry_run import DryRun
 from target_annex.report import Outcome, Result
 from target_annex.segments.calls import Calls
-from target_annex.segments.copies import UNKNOWN_SEGMENT, Copies
+from target_annex.segments.copies import Copies, unknown_segment
 from target_annex.segments.groups import Group, rejected
 from target_annex.segments.late import Identify, Latecomers
 from target_annex.segments.passes import Passes
@@ -91,7 +92,7 @@ class Engine:
             if targets.get(each.segment):
                 versions.setdefault((each.segment, each.version, each.replayed), []).append(each)
             else:
-                yield each.row, Result(Outcome.OWN_COPY) if each.segment in targets else rejected(_no_copy())
+                yield each.row, Result(Outcome.OWN_COPY) if each.segment in targets else rejected(unknown_segment())
         groups = []
         for (segment, _, _), members in versions.items():
             copy = attempt(partial(self._pass, targets[segment]), members[0])
@@ -187,7 +188,11 @@ class Engine:
             keys = list(dict.fromkeys(group.keys.values()))
             there = self._memberships.known(group.copy, keys)
             group.new = [key for key in keys if key not in there]
-            group.present = self._memberships.some(group.copy, _PRESENT) if group.new else ()
+            if group.new:
+                group.present = self._memberships.some(group.copy, _PRESENT)
+                group.doubted = self._memberships.known(group.copy, group.new, in_doubt=True)
+        if any(group.new for group in groups):
+            self._memberships.doubt([(group.copy, group.joining()) for group in groups])
         try:
             # A dry run's notes are taken in this thread.
             if self._dry_run:
@@ -217,6 +222,10 @@ class Engine:
         if group.lost:
             self._memberships.forget_copy(group.copy.target)
             return
+        if group.refused:
+            nobody, doubted = group.refusals()
+            self._memberships.forget(group.copy, nobody)
+            self._memberships.keep(group.copy, doubted)
         rows = group.sources()
         refused = {*group.new}.difference(group.added)
         there = {key: source for source, key in rows.items() if key and key not in refused}
@@ -231,7 +240,7 @@ class Engine:
             return Result(Outcome.OWN_COPY)
         if target is None:
             if snapshot.complete:
-                raise _no_copy()
+                raise unknown_segment()
             return Result(Outcome.INCOMPLETE)
         if not snapshot.complete:
             self._go_live(snapshot.segment, self.copies.learnt(target))
@@ -259,9 +268,8 @@ class Engine:
         refused: dict[str, RowError] = {}
         try:
             for part in self._memberships.gone(copy):
-                for chunk, problems in self._calls.remove(copy.target, [*part]):
-                    self._memberships.forget(copy, [key for key in chunk if key not in problems])
-                    refused.update(problems)
+                self._memberships.doubt([(copy, part)])
+                refused.update(self._remove_part(copy, [*part]))
         except MembersLostError:
             self._memberships.forget_copy(copy.target)
             raise
@@ -270,6 +278,17 @@ class Engine:
             raise
         if refused:
             raise next(iter(refused.values()))
+
+    def _remove_part(self, copy: Copy, keys: Sequence[str]) -> dict[str, RowError]:
+        removed: list[str] = []
+        refused: dict[str, RowError] = {}
+        try:
+            for chunk, problems in self._calls.remove(copy.target, keys):
+                removed += [key for key in chunk if key not in problems]
+                refused.update(problems)
+        finally:
+            self._memberships.forget(copy, removed)
+        return refused
 
     def _go_live(self, segment: str, copy: Copy) -> None:
         """Let a copy go live. If it is refused, the end of the run tries again, and tells it if it still is."""
@@ -286,9 +305,3 @@ class Engine:
             self.copies.gone(segment)
         else:
             self._memberships.finished(copy)
-
-
-def _no_copy() -> RowError:
-    return RowError(
-        "its segment is not known: rows of stream `segments` come first, or it was rejected", code=UNKNOWN_SEGMENT
-    )

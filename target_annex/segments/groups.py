@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from annex_d365.errors import RowError
@@ -25,6 +25,7 @@ class Group:
         keys: of members in the destination, by these ids.
         new: keys of members to add.
         present: keys of some members that the copy had before.
+        doubted: keys of those to add whom the copy may have from earlier.
         added: those of them that the service has taken.
         refused: those of them that it has not, and why.
         done: whether all calls were made.
@@ -38,6 +39,7 @@ class Group:
     keys: dict[str, str] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
     present: Sequence[str] = ()
+    doubted: Collection[str] = ()
     added: list[str] = field(default_factory=list)
     refused: dict[str, RowError] = field(default_factory=dict)
     done: bool = False
@@ -66,6 +68,16 @@ class Group:
             refusal = self.refused.get(key) if key else None
             if key is None or (refusal and refusal.code == UNKNOWN_MEMBER):
                 yield row, member
+
+    def refusals(self) -> tuple[list[str], list[str]]:
+        """The keys of those who were refused: who is not there, and who may still be there from earlier."""
+        still = {key for key, error in self.refused.items() if key in self.doubted and error.code != UNKNOWN_MEMBER}
+        return [key for key in self.refused if key not in still], list(still)
+
+    def joining(self) -> dict[str, int]:
+        """The keys of members to add, with the fingerprints of their rows."""
+        new = set(self.new)
+        return {key: source for source, key in self.sources().items() if key in new}
 
     def sources(self) -> dict[int, str | None]:
         """The fingerprints of the rows, with the keys of their members; None where there is no such member."""

@@ -97,7 +97,7 @@ class Passes:
     def _keep(self, copy: Copy, parts: Iterator[dict[str, int]]) -> int:
         count = 0
         for part in parts:
-            self._memberships.seen(copy, part, rows=0)
+            self._memberships.keep(copy, [*part])
             count += len(part)
         return count
 

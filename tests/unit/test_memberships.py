@@ -91,6 +91,30 @@ def test_unfinished_copies(members):
     assert {each.target for each in members.unfinished()} == {"552"}
 
 
+def test_who_is_in_doubt_is_neither_known_nor_unknown(members):
+    copy = members.begin(members.learn("550", ["a", "b"]), "v1")
+    other = members.learn("551", ["a"])
+    copy = members.seen(copy, {"a": 1, "b": 2}, rows=2)
+    members.doubt([(copy, {"b": 2, "c": 3}), (other, {"d": 4})])
+    assert (members.known(copy, ["a", "b", "c", "d"]), members.some(copy, 9)) == ({"a"}, ["a"])
+    assert members.known(copy, ["a", "b", "c", "d"], in_doubt=True) == {"b", "c"}
+    assert (gone(members, copy), members.begin(copy, "v2").size) == (["b", "c"], 3)
+    members.forget(copy, ["b"])
+    members.seen(copy, {"c": 3}, rows=1)
+    assert members.known(copy, ["a", "b", "c"]) == {"a", "c"}
+    assert members.known(other, ["d"], in_doubt=True) == {"d"}
+
+
+def test_who_is_kept_is_not_gone_and_stays_in_doubt(members):
+    copy = members.begin(members.learn("550", ["a", "b"]), "v1")
+    members.doubt([(copy, {"c": 3})])
+    members.keep(copy, ["a", "c"])
+    assert [*members.gone(copy)] == [{"b": LEARNT}]
+    assert (members.known(copy, ["a", "c"]), members.known(copy, ["a", "c"], in_doubt=True)) == ({"a"}, {"c"})
+    copy = members.begin(copy, "v2")
+    assert [*members.gone(copy)] == [{"a": LEARNT, "b": LEARNT, "c": 3}]
+
+
 def test_by_which_rows_members_were_seen(members):
     """Of a copy that the ledger knew nothing of, that is not known; of one that was forgotten, it never matters."""
     copy = members.begin(members.learn("550", ["a", "b"]), "v1")
@@ -115,16 +139,19 @@ def test_a_preview_sees_all_and_changes_nothing(ledger):
     kept = ledger().memberships()
     copy = kept.begin(kept.learn("550", ["a", "b"]), "v1")
     kept.shall_go_live(copy)
+    kept.doubt([(copy, {"b": 1})])
     own = ledger(preview=True).memberships()
     seen = own.find("550")
     assert (seen.number, seen.version, seen.size, seen.unfinished) == (1, "v1", 2, True)
+    assert own.known(seen, ["a", "b"], in_doubt=True) == {"b"}
     seen = own.seen(own.begin(seen, "v2"), {"b": 1, "c": 2}, rows=2)
     assert gone(own, seen) == ["a"]
     own.forget(seen, ["a"])
     own.forget_copy("550")
     assert own.find("550") is None
     assert kept.find("550") == kept.shall_go_live(copy)
-    assert kept.known(copy, ["a", "b", "c"]) == {"a", "b"}
+    assert kept.known(copy, ["a", "b", "c"]) == {"a"}
+    assert kept.known(copy, ["a", "b", "c"], in_doubt=True) == {"b"}
 
 
 def test_a_preview_of_no_ledger(tmp_path):
@@ -152,21 +179,24 @@ def test_a_ledger_of_an_earlier_version_gets_the_tables(tmp_path, preview):
     engine.dispose()
 
 
+@pytest.mark.parametrize("lost", [{"source"}, {"in_doubt"}, {"source", "in_doubt"}], ids=sorted)
 @pytest.mark.parametrize("preview", [False, True])
-def test_a_ledger_of_an_earlier_version_gets_the_columns(tmp_path, preview):
+def test_a_ledger_of_an_earlier_version_gets_the_columns(tmp_path, preview, lost):
     path = tmp_path / "ledger.db"
     with closing(Ledger(f"sqlite:///{path}", site="s", run="r")) as ledger:
         ledger.memberships().learn("550", ["a"])
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE annex_d365_memberships DROP COLUMN source"))
+        for column in lost:
+            connection.execute(text(f"ALTER TABLE annex_d365_memberships DROP COLUMN {column}"))
     with closing(Ledger(f"sqlite:///{path}", site="s", run="r", preview=preview)) as ledger:
         own = ledger.memberships()
         copy = own.begin(own.find("550"), "v1")
-        assert [*own.gone(copy)] == [{"a": 0}]
+        assert [*own.gone(copy)] == [{"a": 0 if "source" in lost else LEARNT}]
+        assert own.known(copy, ["a"]) == {"a"}
         own.seen(copy, {"a": -(2**63)}, rows=1)
     columns = {each["name"] for each in inspect(engine).get_columns("annex_d365_memberships")}
-    assert ("source" in columns) is not preview
+    assert (lost <= columns) is not preview
     engine.dispose()
 
 
