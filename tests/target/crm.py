@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
-from contextlib import closing, redirect_stdout
+from contextlib import closing
 
-from loyalty import lines, record
+from loyalty import lines, listened, record
 from support import tap_config
 
 from target_annex.target import TargetAnnex
@@ -71,10 +70,7 @@ class Crm:
     def load(self, messages, **more):
         """Run the target in this process; outcome, as the report names it -> how many rows had it."""
         target = TargetAnnex(config=self.config(**more))
-        out = io.StringIO()
-        with redirect_stdout(out):
-            target.listen(io.StringIO(lines(messages)))
-        self.states = [json.loads(line) for line in out.getvalue().splitlines()]
+        self.states = [json.loads(line) for line in listened(target, lines(messages)).splitlines()]
         (report,) = target._reports.values()
         return {outcome.value: count for outcome, count in report.counts.items()}
 

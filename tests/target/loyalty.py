@@ -73,12 +73,21 @@ def lines(messages) -> str:
     return "".join(json.dumps(message) + "\n" for message in messages)
 
 
+def listened(target, text, out=None):
+    """Let a target read this in this process; what it says. What it has opened is closed, however it ends."""
+    out = out or io.StringIO()
+    try:
+        with redirect_stdout(out):
+            target.listen(io.StringIO(text))
+    finally:
+        target.let_go()
+    return out.getvalue()
+
+
 def load(config, messages, target_class=TargetAnnex):
     """Runs the target in this process; the STATE values that it emits."""
-    out = io.StringIO()
-    with redirect_stdout(out):
-        target_class(config=dict(config)).listen(io.StringIO(lines(messages)))
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+    out = listened(target_class(config=dict(config)), lines(messages))
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def load_rows(config, rows):
@@ -89,8 +98,7 @@ def load_rows(config, rows):
 def load_and_count(config, messages, stream="contacts"):
     """Runs the target in this process; outcome, as the report names it -> how many rows of a stream had it."""
     target = TargetAnnex(config=dict(config))
-    with redirect_stdout(io.StringIO()):
-        target.listen(io.StringIO(lines(messages)))
+    listened(target, lines(messages))
     return {outcome.value: count for outcome, count in target.report(stream).counts.items()}
 
 

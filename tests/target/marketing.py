@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import uuid4
 
+from loyalty import lines
 from support import tap_config
 
 from annex_d365.dataverse.connect import connect
@@ -72,7 +72,10 @@ class Marketing:
             **config,
         }
         target = TargetD365(config=config)
-        target.listen(io.StringIO("".join(json.dumps(each) + "\n" for each in messages)))
+        try:
+            target.listen(io.StringIO(lines(messages)))
+        finally:
+            target.let_go()
         return target
 
     def copies(self):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
 
-from loyalty import guid, lines, record, schema, state
+from loyalty import guid, lines, listened, record, schema, state
 
 from target_annex.target import TargetAnnex
 
@@ -71,9 +70,9 @@ class Programme:
     def run(self, *messages, **config):
         """Outcomes by stream."""
         target = TargetAnnex(config=self.site.config(**config))
+        out = io.StringIO()
         try:
-            with redirect_stdout(io.StringIO()) as out:
-                target.listen(io.StringIO(lines([*SCHEMAS, *messages, state(1)])))
+            listened(target, lines([*SCHEMAS, *messages, state(1)]), out)
         finally:
             self.reports, self.states = target._reports, out.getvalue()
             self.counts = {

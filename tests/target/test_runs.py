@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -13,7 +12,7 @@ import threading
 import time
 
 import pytest
-from loyalty import contact, guid, lines, load, load_rows, record, schema, state
+from loyalty import contact, guid, lines, listened, load, load_rows, record, schema, state
 from singer_sdk.exceptions import ConfigValidationError
 from support import ROOT, run_cli
 
@@ -89,7 +88,7 @@ def test_a_lost_reply_enrols_once(site):
     before = len(site.ids())
     site.fault(route="/users$", method="POST", kind="lost_reply", count=1)
     target = TargetAnnex(config=enrolling(site))
-    target.listen(io.StringIO(lines([schema(), record(contact(1))])))
+    listened(target, lines([schema(), record(contact(1))]))
     assert target.report("contacts").counts == {Outcome.CREATED: 1}
     assert len(site.ids()) == before + 1
     assert site.member("person.1@example.org")["optInStatus"] == "NO"
@@ -222,7 +221,7 @@ def test_a_line_that_is_no_message_ends_the_run_and_is_not_quoted(site, caplog, 
     caplog.set_level("DEBUG")
     target = TargetAnnex(config=enrolling(site, streams=KEYED))
     with pytest.raises(ConnectorError) as error:
-        target.listen(io.StringIO(lines(marked_input()) + end))
+        listened(target, lines(marked_input()) + end)
     assert "marker" not in (str(error.value) + caplog.text).lower()
     assert type(error.value) is ConnectorError
     assert re.match(r"Input line 10 |Stream contacts: ", str(error.value))
