@@ -29,6 +29,7 @@ ROWS = {
     "airflow": "platforms.airflow",
     "airbyte": "platforms.airbyte",
     "sdk": "platforms.sdk",
+    "hub": "platforms.hub",
 }
 
 

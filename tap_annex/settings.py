@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.annexcloud.connect import DEFAULT_PARALLEL
 from annex_d365.annexcloud.ways import BY_SEGMENTS, WAYS
-from annex_d365.singer.site import site_settings
+from annex_d365.singer.site import assumption_settings, site_settings
 
 #: As for the target.
 MAX_PARALLEL_REQUESTS = 52
 DEFAULT_LOOKBACK_DAYS = 30
 
 CONFIG = th.PropertiesList(
-    th.Property(
-        "base_url",
-        th.StringType,
-        default=DEFAULT_BASE_URL,
-        description="Address of the Annex Cloud Loyalty API, up to and with its version",
-    ),
-    th.Property("site_id", th.StringType, required=True, description="Annex Cloud site id"),
-    th.Property("site_name", th.StringType, required=True, description="Annex Cloud site name"),
-    th.Property(
-        "secret_key",
-        th.StringType,
-        required=True,
-        secret=True,
-        description="Annex Cloud's secret for this site; signs every request",
-    ),
+    *site_settings(),
     th.Property(
         "members",
         th.ObjectType(
@@ -78,6 +63,6 @@ CONFIG = th.PropertiesList(
         default=DEFAULT_PARALLEL,
         description="Requests to Annex Cloud at a time",
     ),
-    *site_settings(),
+    *assumption_settings(),
     th.Property("ca_bundle", th.StringType, description="File of certificates to trust instead of the usual ones"),
 ).to_dict()

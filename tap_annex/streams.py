@@ -99,11 +99,14 @@ class ActivitiesStream(MemberStream):
         """How old they may be; None for all.
 
         Raises:
-            SettingError: the setting is no time.
+            SettingError: the setting is no time, or none that there was.
         """
         until = time_of(self.stream_state.get(_UNTIL))
         if until:
-            return until - timedelta(days=self.config["lookback_days"])
+            try:
+                return until - timedelta(days=self.config["lookback_days"])
+            except OverflowError:
+                raise SettingError("lookback_days", "reaches back to before there were dates.") from None
         text = self.config.get("start_date")
         try:
             return moment(text) if text else None

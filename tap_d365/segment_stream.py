@@ -12,13 +12,13 @@ from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib import Catalog
 
 from annex_d365.dataverse.client import Dataverse, Row
-from annex_d365.dataverse.errors import UnknownColumnError
+from annex_d365.dataverse.errors import UnknownColumnError, misunderstood
 from annex_d365.dataverse.query import all_of
 from annex_d365.dataverse.ranges import FORM
 from annex_d365.dataverse.segments.choice import AUTO, Marketing
 from annex_d365.dataverse.segments.segment import Segment, Segments
 from annex_d365.dataverse.types import JsonSchema
-from annex_d365.errors import ConnectorError, SettingError
+from annex_d365.errors import ConnectorError, ServiceError, SettingError
 from annex_d365.singer.plain import PlainStream
 
 if TYPE_CHECKING:
@@ -118,3 +118,7 @@ class SegmentStream(PlainStream):
             yield from self.segments.read(all_of(self.condition, *conditions), queries=queries)
         except UnknownColumnError as error:
             raise SettingError("segments.filter", error.problem) from None
+        except ServiceError as error:
+            if not (self.condition and misunderstood(error)):
+                raise
+            raise SettingError("segments.filter", f"is not understood; write it as in OData. {error}") from None

@@ -16,13 +16,13 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 
 from annex_d365.dataverse.budget import MAX_PAGE_SIZE
 from annex_d365.dataverse.client import Dataverse, Row
-from annex_d365.dataverse.errors import UnknownColumnError
+from annex_d365.dataverse.errors import UnknownColumnError, misunderstood
 from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import Query, all_of
 from annex_d365.dataverse.ranges import FORM, RangeReader
 from annex_d365.dataverse.record_structs import Record, RecordStructs
 from annex_d365.dataverse.records import Records
-from annex_d365.errors import PrivilegeError, SettingError
+from annex_d365.errors import PrivilegeError, ServiceError, SettingError
 from annex_d365.singer.pace import Pace
 from annex_d365.singer.plain import PlainStream
 from tap_d365.log_based import DELETED_AT, LogBased, with_deletions
@@ -169,13 +169,20 @@ class TableStream(PlainStream):
             self.logger.warning("The table is left out. %s", error)
         except UnknownColumnError as error:
             raise self._settings.unknown_column(error) from None
+        except ServiceError as error:
+            if not (self._settings.filter and misunderstood(error)):
+                raise
+            raise self._settings.error("filter", f"is not understood; write it as in OData. {error}") from None
 
     def _incremental(self, structs: RecordStructs) -> Iterator[Record]:
         try:
             moment = self.get_starting_timestamp(None)
         except (TypeError, ValueError):
             raise SettingError("state", f"the bookmark of {self.name} is not a time.") from None
-        start = moment - timedelta(seconds=self.config["lookback_seconds"]) if moment else None
+        try:
+            start = moment - timedelta(seconds=self.config["lookback_seconds"]) if moment else None
+        except OverflowError:
+            raise SettingError("lookback_seconds", "reaches back to before there were dates.") from None
         yield from self.ranges(structs, _text(moment), _text(start))
 
     def ranges(self, structs: RecordStructs, bookmark: str | None, start: str | None) -> Iterator[Record]:

@@ -8,10 +8,9 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.errors import SettingError
 from annex_d365.singer.organization import organization_settings
-from annex_d365.singer.site import site_settings
+from annex_d365.singer.site import assumption_settings, site_settings
 from target_annex.dynamics import settings as row_settings
 from target_annex.member_settings import SETTINGS as MEMBER_SETTINGS
 from target_annex.ownership import BOTH, DEFAULT_OWNERS, ON_CONFLICT
@@ -84,21 +83,8 @@ CONFIG = th.PropertiesList(
         allowed_values=[ANNEX_CLOUD, D365],
         description="Which side is written to: Annex Cloud, or tables of Dynamics 365.",
     ),
-    th.Property(
-        "base_url",
-        th.StringType,
-        default=DEFAULT_BASE_URL,
-        description="Address of the Annex Cloud Loyalty API, up to and with its version.",
-    ),
-    th.Property("site_id", th.StringType, description="Annex Cloud site id. Required for `annex_cloud`."),
-    th.Property("site_name", th.StringType, description="Annex Cloud site name. Required for `annex_cloud`."),
-    th.Property(
-        "secret_key",
-        th.StringType,
-        secret=True,
-        description="Annex Cloud's secret for this site; signs every request. Required for `annex_cloud`.",
-    ),
     *site_settings(optional=True),
+    *assumption_settings(optional=True),
     *organization_settings(optional=True),
     th.Property(
         "ca_bundle",

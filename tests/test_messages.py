@@ -54,7 +54,13 @@ TAP = [
     pytest.param({"username": "ann@contoso.example"}, "password", "is required", id="no password"),
     pytest.param({"client_id": None}, "client_id", "is required", id="no application"),
     pytest.param({"client_secret": None}, "client_secret", "is required", id="no secret"),
+    pytest.param({"api_version": "9.9"}, "api_version", "no Web API `v9.9`", id="version"),
     pytest.param({"page_size": 0}, "page_size", "1 or more", id="page size"),
+    pytest.param({"tables": [{"name": "contacts", "filter": "x eq"}]}, "tables.contacts.filter", "OData", id="filter"),
+    pytest.param({"stream_maps": "contacts"}, "stream_maps", "is not valid", id="stream maps"),
+    pytest.param(
+        {"start_date": "0001-01-02", "lookback_seconds": 10**9}, "lookback_seconds", "before there were", id="lookback"
+    ),
     pytest.param({"region": "r9"}, "region", "one of r1, r2, r3", id="region"),
 ]
 
@@ -68,6 +74,26 @@ def fill_in(sandbox, wrong):
 def test_tap(sandbox, tmp_path, wrong, named, words):
     config = tap_config(sandbox, **fill_in(sandbox, wrong))
     assert_one_sentence(run_cli("tap_d365", config=config, directory=tmp_path), named, words)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named", "words"),
+    [
+        ({"members": {"by": "segments", "status": "zz"}}, "members.status", "must be one of all, active, inactive"),
+        ({"members": {"by": "names"}}, "members.by", "must be one of segments, search, ids, feed, webhooks"),
+        ({"members": {"by": "ids"}}, "members.path", "is required"),
+        ({"members": {"by": "ids", "path": "absent"}}, "members.path", "cannot be read"),
+        ({"members": {"by": "search", "from": "last week"}}, "members.from", "is not a time"),
+        ({"members": {"by": "segments", "segments": ["999"]}}, "members.segments", "segment 999"),
+        ({"start_date": "2026-99-99"}, "start_date", "is not a time"),
+        ({"segment_words": {"all": "zz"}}, "segment_words.all", "by this word"),
+        ({"signed_id_form": "zz"}, "signed_id_form", "must be one of plain, encoded, ascii, php"),
+    ],
+    ids=str,
+)
+def test_tap_of_annex_cloud(sandbox, tmp_path, wrong, named, words):
+    config = {**sandbox.info["annex"], "ca_bundle": sandbox.info["ca_bundle"], **wrong}
+    assert_one_sentence(run_cli("tap_annex", config=config, directory=tmp_path), named, words)
 
 
 @pytest.mark.parametrize("argument", ["--discover", "--test"])

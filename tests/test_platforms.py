@@ -13,10 +13,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import yaml
 from support import ROOT
 
 from platforms import __main__ as table
-from platforms import truth
+from platforms import hub, truth
 from platforms.result import Failure, same
 
 
@@ -142,3 +143,22 @@ def test_rows_have_modules_that_run():
     for name in ("shell", "postgres-target", "csv-tap", "airflow"):
         assert callable(import_module(table.ROWS[name]).run)
     assert Path(ROOT / "scripts" / "pipeline.sh").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"quality": "excellent"}, "quality"),
+        ({"more": 1}, "more"),
+        ({"name": "tap-other"}, "another name"),
+        ({"capabilities": ["fly"]}, "no capability fly"),
+        ({"settings": [{"name": "client_id"}] * 2}, "twice"),
+        ({"settings_group_validation": [["nosuch"]]}, "no setting"),
+    ],
+)
+def test_what_the_hub_does_not_take_is_named(change, reason):
+    (path,) = (path for path in hub.definitions() if path.parent.name == "tap-d365")
+    content = yaml.safe_load(path.read_text())
+    hub.check(path, content)
+    with pytest.raises(Failure, match=reason):
+        hub.check(path, {**content, **change})

@@ -38,7 +38,9 @@ class SegmentEnumeration:
         """As in :class:`~annex_d365.annexcloud.enumeration.Enumeration`."""
         position = position or {}
         listed = self._segments.all(self._status)
-        yield Batch((), None, [f"segment {each}, which is not listed" for each in self._missing(listed)])
+        yield Batch(
+            (), None, [f"segment {each} of `members.segments`, which is not listed" for each in self._missing(listed)]
+        )
         done = position.get("done")
         after = Segment(done).place if done else (0, "")
         due = [each for each in listed if each.place > after and (not self._wanted or each.segment_id in self._wanted)]

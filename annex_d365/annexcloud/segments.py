@@ -14,10 +14,12 @@ from annex_d365.annexcloud.errors import not_found, not_understood
 from annex_d365.annexcloud.paging import page_count, pages
 from annex_d365.annexcloud.segment_words import SegmentWords
 from annex_d365.distinct import Distinct, fingerprint
-from annex_d365.errors import RowError, ServiceError
+from annex_d365.errors import RowError, ServiceError, SettingError
 
 ANNEX_CLOUD = "annexcloud"
 _LIST_ROUTE, _MEMBERS_ROUTE = "GET /segmentlist/{status}", "GET /eligiblesegment/{id}"
+#: What may be wrong with a request for a list is its one word.
+_WRONG_WORD = frozenset({400, 422})
 _SEGMENT_IDS = ("segmentId", "id")
 _MEMBER_IDS = ("id", "userId", "memberId", "userID")
 _GUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
@@ -124,6 +126,9 @@ class Segments:
 
         Args:
             status: a word of the service, ``active``; by default its word for all.
+
+        Raises:
+            SettingError: the service does not take the word.
         """
 
         def ask(page: int) -> Any:
@@ -133,10 +138,19 @@ class Segments:
             rows = [row for page in pages(ask, _listed) for row in page]
         except RowError as error:
             if not not_found(error):
+                if error.status in _WRONG_WORD:
+                    raise self._wrong_word(status, error) from None
                 raise
             rows = []
         found = {segment.segment_id: segment for segment in (_segment(row, self._words) for row in rows)}
         return sorted(found.values(), key=lambda segment: segment.place)
+
+    def _wrong_word(self, status: str, error: RowError) -> SettingError:
+        words, facts = self._words, f"{error.status} {error.code}".strip()
+        if not status:
+            return SettingError("segment_words.all", f"Annex Cloud lists no segments by this word ({facts}).")
+        known = ", ".join(word.lower() for word in (words.all, words.active, words.inactive))
+        return SettingError("members.status", f"must be one of {known}: Annex Cloud lists no others ({facts}).")
 
     def parts(self, segments: Iterable[Segment], *, page: int = 1) -> Iterator[Part]:
         """The members of segments, one segment after another, by pages.

@@ -39,7 +39,7 @@ TOLERATED_SKEW_SECONDS = 60
 class _GivenSecret(HMACAlgorithm):
     """HS256 with a secret whose length is Annex Cloud's choice: no warning about a short one, for every call."""
 
-    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002
+    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002 - as in PyJWT
         return None
 
 

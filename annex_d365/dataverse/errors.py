@@ -17,6 +17,7 @@ from annex_d365.errors import ConnectorError, PrivilegeError, ServiceError, Sett
 _UNKNOWN_COLUMN = re.compile(r"property named '([\w.]+)' on type '([\w.]+)'")
 _UNKNOWN_PROPERTY = re.compile(r"property '([\w.@]+)' does not exist on type '([\w.]+)'")
 _UNKNOWN_TABLE = re.compile(r"segment '([\w.]+)'")
+_VERSION = re.compile(r"v[0-9]+\.[0-9]+")
 _PRIVILEGE = re.compile(r"missing (prv\w+) privilege")
 _NOT_TRACKED = re.compile(r"Entity '?(\w+)'? isn't enabled")
 _EXPIRED = re.compile(r"version stamp .*has expired", re.IGNORECASE)
@@ -24,6 +25,9 @@ _EXPIRED = re.compile(r"version stamp .*has expired", re.IGNORECASE)
 
 class StaleTokenError(ServiceError):
     """The service cannot list what changed since a delta token any more (Dataverse page 3): only a full load helps."""
+
+
+_BAD_QUERY = "0x80060888"
 
 
 class UnknownColumnError(SettingError):
@@ -39,6 +43,11 @@ class UnknownColumnError(SettingError):
         super().__init__("select", self.problem)
 
 
+def misunderstood(error: ServiceError) -> bool:
+    """Whether the service says that it does not understand a query, and not why: its condition, as a rule."""
+    return error.code.lower() == _BAD_QUERY
+
+
 class _Detail(msgspec.Struct):
     code: str | int = ""
     message: str = ""
@@ -52,6 +61,8 @@ def _bad_query(message: str) -> ConnectorError | None:
     if column := _UNKNOWN_COLUMN.search(message):
         return UnknownColumnError(column[1], column[2].rpartition(".")[2])
     if table_name := _UNKNOWN_TABLE.search(message):
+        if _VERSION.fullmatch(table_name[1]):
+            return SettingError("api_version", f"this organisation has no Web API `{table_name[1]}`.")
         return SettingError("tables", f"there is no table `{table_name[1]}`.")
     return None
 
@@ -92,7 +103,7 @@ def _not_tracked(message: str) -> ConnectorError:
 
 #: By code: a sentence of its own, or None for the general one.
 _MEANING: Mapping[str, Callable[[str], ConnectorError | None]] = {
-    "0x80060888": _bad_query,
+    _BAD_QUERY: _bad_query,
     "0x80048d19": _bad_payload,
     "0x80060890": _no_key,
     "0x80040220": _missing_privilege,

@@ -94,7 +94,7 @@ class Checkpoints(Target):
                 f"STATE cannot be written to standard output ({error.strerror}); all that it covers is written."
             ) from None
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as in the SDK
         """Stop reading, then end like at the end of the input. The second signal ends at once.
 
         Unlike the SDK (target_base.py:536) nothing is drained in here, where a drain may be under way already.

@@ -20,6 +20,8 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from annex_d365.singer.writer import Record, Writer
 
+#: So many steps lead to a column (`properties` and its name); more lead to a part of one.
+_COLUMN = 2
 #: Versions of the SDK whose way this is.
 _KNOWN_SDK = "0.54."
 
@@ -54,7 +56,7 @@ class PlainStream(Stream):
             and not self.partitions
             and not self.is_sorted
             # Parts of a column that are not selected.
-            and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > 2)  # noqa: PLR2004
+            and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
         )
 
     def _sync_records(

@@ -71,6 +71,7 @@ class Plugin(PluginBase):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """As in the SDK (plugin_base.py, 0.54.9), whose messages repeat the value: a secret, perhaps."""
         schema = self.config_jsonschema
+        self.append_builtin_config(schema)
         for name in sorted(set(self.config) - set(schema["properties"]) - {_BATCH}):
             similar = difflib.get_close_matches(name, schema["properties"], n=1)
             hint = f"; did you mean `{similar[0]}`?" if similar else "."
@@ -189,7 +190,7 @@ def run(plugin: type[PluginBase]) -> None:
             logger.error(sentence)  # noqa: TRY400 - a traceback tells the user nothing
         code = 1
     except ConnectorError as error:
-        logger.error(error)  # noqa: TRY400
+        logger.error(error)  # noqa: TRY400 - a sentence for the user, likewise
         code = 1
     except Exception:
         # The SDK's hook would repeat its message, which may quote a row.

@@ -1,7 +1,4 @@
-"""What the documents of Annex Cloud leave open, as settings of tap-annex and the target.
-
-``annexcloud.connect`` reads them.
-"""
+"""The settings by which tap-annex and the target reach a site of Annex Cloud; ``annexcloud.connect`` reads them."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Any, TypeAlias
 
 from singer_sdk import typing as th
 
+from annex_d365.annexcloud.client import DEFAULT_BASE_URL
 from annex_d365.annexcloud.segment_words import SegmentWords
 from annex_d365.annexcloud.token import (
     LONGEST_LIFETIME_SECONDS,
@@ -24,19 +22,48 @@ _WORDS = dataclasses.asdict(SegmentWords())
 
 
 def site_settings(*, optional: bool = False) -> list[_Declared]:
-    """Their declarations.
+    """Declarations of what names a site, and signs its requests.
+
+    Args:
+        optional: for a plugin that need not have a site; none is required then.
+    """
+    required = not optional
+    site_id = th.Property("site_id", th.StringType, required=required, description="Annex Cloud site id")
+    site_name = th.Property("site_name", th.StringType, required=required, description="Annex Cloud site name")
+    secret_key = th.Property(
+        "secret_key",
+        th.StringType,
+        required=required,
+        secret=True,
+        description="Annex Cloud's secret for this site; signs every request",
+    )
+    base_url = th.Property(
+        "base_url",
+        th.StringType,
+        default=DEFAULT_BASE_URL,
+        description="Address of the Annex Cloud Loyalty API, up to and with its version",
+    )
+    if optional:
+        base_url.description = f"{base_url.description}."
+        for each in (site_id, site_name, secret_key):
+            each.description = f"{each.description}. Required for `annex_cloud`."
+    return [base_url, site_id, site_name, secret_key]
+
+
+def assumption_settings(*, optional: bool = False) -> list[_Declared]:
+    """Declarations of what the documents of Annex Cloud leave open.
 
     Args:
         optional: for a plugin that need not have a site.
     """
-    properties = _declared()
+    properties = _assumptions()
     if optional:
         for each in properties:
             each.description = f"{each.description} (`annex_cloud`)."
     return properties
 
 
-def _declared() -> list[_Declared]:
+def _assumptions() -> list[_Declared]:
     return [
         th.Property(
             "token_lifetime_seconds",

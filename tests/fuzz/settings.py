@@ -41,6 +41,8 @@ WORDS = (
     "fields",
     "mode",
     "columns",
+    "status",
+    "segments",
     "contacts",
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from annex_d365.errors import SettingError
+
 SEARCH = {"by": "search", "from": "2023-01-01T00:00:00Z"}
 #: For quick tests.
 FEW = {"by": "segments", "segments": ["550"]}
@@ -135,3 +137,9 @@ def test_rewards_say_who_may_have_them(programme):
     rewards = messages.records("rewards")
     assert {each["member_id"] for each in rewards} == set(points)
     assert all(each["eligible"] == (points[each["member_id"]] >= each["creditRequired"]) for each in rewards)
+
+
+def test_a_lookback_beyond_all_dates_is_named(programme):
+    catalog = programme.catalog(activities="all")
+    with pytest.raises(SettingError, match="lookback_days"):
+        programme.run(catalog, state=state_of("2026-06-04T12:00:00Z"), lookback_days=10**9)

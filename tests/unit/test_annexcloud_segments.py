@@ -294,7 +294,9 @@ def test_any_position_is_one_to_go_on_from(three):
 def test_some_segments_only(three):
     batches = enumerate_by(three, wanted=["2", "9"])
     assert ids(batches) == ["M21", "M22", "M23"]
-    assert [each for batch in batches for each in batch.left] == ["segment 9, which is not listed"]
+    assert [each for batch in batches for each in batch.left] == [
+        "segment 9 of `members.segments`, which is not listed"
+    ]
 
 
 def test_a_segment_that_fails_is_left(service, three):
@@ -302,3 +304,14 @@ def test_a_segment_that_fails_is_left(service, three):
     batches = enumerate_by(three)
     assert [each for batch in batches for each in batch.left] == ["segment 2"]
     assert "M33" in ids(batches)
+
+
+@pytest.mark.parametrize(
+    ("status", "setting", "words"),
+    [("zz", "members.status", "must be one of all, active, inactive"), ("", "segment_words.all", "by this word")],
+)
+def test_a_word_that_the_service_does_not_take_is_named_by_its_setting(service, segments, status, setting, words):
+    service.answers[f"/segmentlist/{status or 'all'}?page=1"] = REFUSED
+    with pytest.raises(SettingError, match=words) as error:
+        segments.all(status)
+    assert error.value.setting == setting

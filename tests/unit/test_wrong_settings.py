@@ -8,8 +8,12 @@ import pytest
 
 from annex_d365.annexcloud.ways import enumeration_of
 from annex_d365.errors import SettingError
+from annex_d365.singer.plugin import setting_errors
+from tap_annex.tap import TapAnnex
+from tap_d365.tap import TapD365
 from target_annex.dynamics.settings import check
 from target_annex.posting_mapping import posting_mapping
+from target_annex.target import TargetAnnex, TargetD365
 
 NOW = dt.datetime(2026, 1, 31, tzinfo=dt.timezone.utc)
 
@@ -46,6 +50,33 @@ def test_it_is_named(use, setting, words):
         use()
     assert error.value.setting == setting
     assert words in str(error.value)
+
+
+def choices(rule, path):
+    """Each place in a setting that has choices, and these."""
+    if "enum" in rule:
+        yield path, [each for each in rule["enum"] if each is not None]
+    parts = {**rule.get("properties", {}), "any": rule.get("additionalProperties"), 0: rule.get("items")}
+    for name, part in parts.items():
+        if isinstance(part, dict):
+            yield from choices(part, (*path, name))
+
+
+def places():
+    for plugin in (TapD365, TapAnnex, TargetAnnex, TargetD365):
+        for name, rule in plugin.config_jsonschema["properties"].items():
+            for path, words in choices(rule, (name,)):
+                yield pytest.param(name, rule, path, words, id=f"{plugin.name}-{'.'.join(map(str, path))}")
+
+
+@pytest.mark.parametrize(("name", "rule", "path", "words"), list(places()))
+def test_a_wrong_choice_is_told_with_its_setting_and_what_may_be_there(name, rule, path, words):
+    value = "zz"
+    for step in reversed(path[1:]):
+        value = [value] if step == 0 else {step: value}
+    sentences = list(setting_errors({name: value}, {"properties": {name: rule}}))
+    place = ".".join(map(str, path))
+    assert f"Setting `{place}`: must be one of {', '.join(map(str, words))}." in sentences
 
 
 def test_right_ones_do():
