@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 
 from annex_d365.annexcloud.errors import not_found
@@ -17,6 +17,8 @@ from target_annex.tasks import Task, address_of, place_of
 from target_annex.work import answered, in_parallel
 from target_annex.writes import Writes
 
+#: The stream whose rows become contacts; a row's key is the member's id.
+MEMBERS = "members"
 _STAKES = frozenset({State.SETTLED, State.RIVAL})
 
 
@@ -30,13 +32,23 @@ class Departures:
         book: of the stream.
         rules: the settings.
         executor: sends requests in parallel.
+        contacts: of the members that become contacts, in the ledger; None if there is no such book.
     """
 
     def __init__(  # noqa: PLR0917 - each is of another type
-        self, members: Members, writes: Writes, stream: str, book: Book, rules: MemberRules, executor: Executor
+        self,
+        members: Members,
+        writes: Writes,
+        stream: str,
+        book: Book,
+        rules: MemberRules,
+        executor: Executor,
+        *,
+        contacts: Book | None = None,
     ) -> None:
         self._members, self._writes, self._stream = members, writes, stream
         self._book, self._rules, self._executor = book, rules, executor
+        self._contacts = contacts
 
     def settle(self, tasks: Sequence[Task], staying: Sequence[Contact]) -> None:
         """Set the result of each row. Only the ledger knows the member of a row that is gone.
@@ -47,6 +59,8 @@ class Departures:
         """
         if not tasks:
             return
+        if self._contacts:
+            self._recall(self._contacts, [task for task in tasks if task.row.deleted and not task.entry])
         leaving = self._last_ones(tasks, _Staying(staying))
         for task in tasks:
             if task not in leaving:
@@ -59,24 +73,54 @@ class Departures:
         self._follow(depart(leaving), depart)
         self._book.release([task.contact.key for task in tasks if task.result and not task.result.error])
 
+    def _recall(self, contacts: Book, tasks: Sequence[Task]) -> None:
+        """Contacts that the other direction has made, or found, and that were deleted before they came by this one."""
+        made = contacts.by_target([task.contact.key.lower() for task in tasks])
+        for task in tasks:
+            entries = [each for each in made.get(task.contact.key.lower(), ()) if each.stream == MEMBERS]
+            # It may have seen already that the contact is gone.
+            for state in (State.SETTLED, State.ERASED):
+                known = [each.key for each in entries if each.state is state]
+                if len(known) == 1 and not task.entry:
+                    task.entry = Entry(task.contact.key, known[0])
+
     def _last_ones(self, tasks: Sequence[Task], staying: _Staying) -> list[Task]:
         """One row for each member with which nobody is left, and about which something is to be done."""
         if self._rules.on_contact_delete == "ignore":
             return []
         linked = [task for task in tasks if task.entry and task.entry.target and task.entry.state in _STAKES]
-        stakes = self._book.by_target({task.entry.target for task in linked if task.entry})
-        gone = {(self._stream, task.contact.key) for task in tasks}
+        members = {task.entry.target for task in linked if task.entry}
+        held = self._held(members, {(self._stream, task.contact.key) for task in tasks})
         last: dict[str, Task] = {}
         # The one that has the member goes before its rivals.
         for task in sorted(linked, key=lambda each: not each.held):
             assert task.entry
             target = fold(task.entry.target)
-            others = any(
-                other.state in _STAKES and (other.stream, other.key) not in gone for other in stakes.get(target, ())
-            )
-            if task.row.deleted and not others and not staying.claims(task.entry):
+            if task.row.deleted and target not in held and not staying.claims(task.entry):
                 last.setdefault(target, task)
         return list(last.values())
+
+    def _held(self, members: Collection[str], leaving: Collection[tuple[str, str]] = ()) -> set[str]:
+        """Those members, folded, with which a contact stays: one of this direction, or one that the other has linked.
+
+        Args:
+            members: their ids.
+            leaving: streams and keys of the rows that are about to leave.
+        """
+        held = set()
+        rows = self._book.by_target(members)
+        contacts = self._contacts.entries(members) if self._contacts else {}
+        for member in members:
+            known = [each for each in rows.get(fold(member), ()) if (each.stream, each.key) not in leaving]
+            # What the other direction has linked may have left since: it hears of that later.
+            left = {key.lower() for _, key in leaving} | {
+                each.key.lower() for each in known if each.state not in _STAKES
+            }
+            linked = contacts.get(member)
+            by_other = linked and linked.state is State.SETTLED and linked.target.lower() not in left
+            if by_other or any(each.state in _STAKES for each in known):
+                held.add(fold(member))
+        return held
 
     def _opt_out(self, tasks: Sequence[Task]) -> list[Task]:
         missing = []
@@ -115,11 +159,11 @@ class Departures:
                 merged.append(task)
             else:
                 task.end(Outcome.ERASED, State.ERASED)
-        held = self._book.by_target({task.member.id for task in merged if task.member})
+        held = self._held({task.member.id for task in merged if task.member})
         alone = []
         for task in merged:
             assert task.member
-            if any(other.state in _STAKES for other in held.get(fold(task.member.id), ())):
+            if fold(task.member.id) in held:
                 task.end(Outcome.LEFT, State.DELETED)
             else:
                 alone.append(task)

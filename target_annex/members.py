@@ -27,7 +27,7 @@ from target_annex.member_settings import MemberRules
 from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
 from target_annex.tasks import EMAIL, Task
-from target_annex.work import attempt, in_parallel, rounds
+from target_annex.work import in_parallel, prepared, results, rounds
 from target_annex.writes import Writes
 
 #: A row whose member keeps changing under it is given up.
@@ -44,6 +44,7 @@ class MemberWriter:
         book: of the stream, in the ledger.
         executor: sends requests in parallel.
         ownership: what is done about fields that both sides have changed.
+        contacts: of the members that become contacts, in the ledger; None if there is no such book.
         dry_run: takes note of what would be written.
     """
 
@@ -56,6 +57,7 @@ class MemberWriter:
         executor: Executor,
         *,
         ownership: Ownership,
+        contacts: Book | None = None,
         dry_run: DryRun | None = None,
     ) -> None:
         self._members, self._mapping, self._rules = members, mapping, rules
@@ -66,7 +68,7 @@ class MemberWriter:
         self._writes = Writes(
             members, mapping.stream, executor, requested_by=rules.delete_requested_by, dry_run=dry_run
         )
-        self._departures = Departures(members, self._writes, mapping.stream, book, rules, executor)
+        self._departures = Departures(members, self._writes, mapping.stream, book, rules, executor, contacts=contacts)
         reads = rules.skip_unchanged == "read" or dry_run is not None
         self._identity = Identity(
             members,
@@ -84,21 +86,14 @@ class MemberWriter:
         Raises:
             ConnectorError: other than for a row: the run cannot go on. What is written is in the ledger.
         """
-        tasks = []
-        for row in rows:
-            contact = attempt(self._mapping.contact, row)
-            if isinstance(contact, RowError):
-                yield row, Result(Outcome.REJECTED, contact)
-            else:
-                tasks.append(Task(row, contact))
+        tasks, rejected = prepared(lambda row: Task(row, self._mapping.contact(row)), rows)
+        yield from rejected
         for each_once in rounds(tasks, lambda task: task.contact.key):
             try:
                 self._round(each_once)
             finally:
                 self._book.save([entry for task in each_once if task.result for entry in task.entries])
-            for task in each_once:
-                assert task.result
-                yield task.row, task.result
+            yield from results(each_once)
 
     def _round(self, tasks: Sequence[Task]) -> None:
         entries = self._book.entries([task.contact.key for task in tasks])

@@ -26,7 +26,7 @@ from target_annex.dry_run import DryRun
 from target_annex.posting_history import History, Verdict, facts
 from target_annex.posting_mapping import PostingMapping
 from target_annex.report import Outcome, Result
-from target_annex.work import attempt, in_parallel, rounds
+from target_annex.work import attempt, in_parallel, prepared, results, rounds
 
 #: The code of rows that may or may not have been posted.
 IN_DOUBT = "IN_DOUBT"
@@ -104,13 +104,8 @@ class PostingWriter:
         Raises:
             ConnectorError: other than for a row: the run cannot go on. What is posted is in the ledger.
         """
-        tasks = []
-        for row in rows:
-            task = attempt(self._task, row)
-            if isinstance(task, RowError):
-                yield row, Result(Outcome.REJECTED, task)
-            else:
-                tasks.append(task)
+        tasks, rejected = prepared(self._task, rows)
+        yield from rejected
         if tasks:
             with self._book.turn() as turn:
                 for each_once in rounds(tasks, lambda task: task.key):
@@ -119,9 +114,7 @@ class PostingWriter:
                         each_once, lambda task: task.digests.hex() if task.posting else task.key
                     ):
                         self._round(all_different, turn)
-        for task in tasks:
-            assert task.result
-            yield task.row, task.result
+        yield from results(tasks)
 
     def _task(self, row: Row) -> _Task:
         return _Task(row, self._mapping.row_key(row), None if row.deleted else self._mapping.posting(row))

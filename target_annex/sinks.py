@@ -84,7 +84,14 @@ class MembersSink(ObjectSink):
         )
         book = target.ledger.book("members", self.stream_name)
         return MemberWriter(
-            target.members, mapping, rules, book, target.executor, ownership=owners, dry_run=target.dry_run
+            target.members,
+            mapping,
+            rules,
+            book,
+            target.executor,
+            ownership=owners,
+            contacts=target.contacts_of_members,
+            dry_run=target.dry_run,
         )
 
 

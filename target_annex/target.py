@@ -20,13 +20,16 @@ from annex_d365.annexcloud.members import Members
 from annex_d365.annexcloud.points import Points
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.connect import connect
+from annex_d365.dataverse.organization import organization_url
 from annex_d365.errors import ConnectorError
+from annex_d365.fields import CONTACT
 from annex_d365.http import origin
 from annex_d365.ledger import Book, Ledger
 from annex_d365.singer.checkpoints import Checkpoints
 from annex_d365.singer.plugin import Plugin
 from annex_d365.singer.rejects import Reject, RejectsFile
 from annex_d365.singer.rows import Row, RowTarget, shown
+from target_annex.departures import MEMBERS
 from target_annex.dry_run import DryRun
 from target_annex.presets import ANNEX_CLOUD, D365
 from target_annex.report import Outcome, Report
@@ -122,6 +125,14 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         """What `contacts-to-annex` has written with the same ledger, as far as the settings name the site."""
         known = self.config.get("site_id")
         return self.ledger.book("members", CONTACTS, site=self._annex_site) if known else None
+
+    @property
+    def contacts_of_members(self) -> Book | None:
+        """What `loyalty-to-d365` has written with the same ledger, as far as the settings name the organisation."""
+        url, organization, region = (self.config.get(name) for name in ("organization_url", "organization", "region"))
+        if not (url or (organization and region)):
+            return None
+        return self.ledger.book(CONTACT, MEMBERS, site=origin(organization_url(url, organization, region)))
 
     @property
     def _annex_site(self) -> str:

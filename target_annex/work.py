@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from annex_d365.errors import RowError
+from annex_d365.singer.rows import Row
+from target_annex.report import Outcome, Result
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -83,3 +85,34 @@ def rounds(items: Iterable[Item], key: Callable[[Item], str]) -> list[list[Item]
             result.append([])
         result[turn].append(item)
     return result
+
+
+class RowTask(Protocol):
+    """One row, and what became of it."""
+
+    @property
+    def row(self) -> Row:
+        """As it came."""
+
+    @property
+    def result(self) -> Result | None:
+        """None until it is done."""
+
+
+def prepared(make: Callable[[Row], Item], rows: Iterable[Row]) -> tuple[list[Item], list[tuple[Row, Result]]]:
+    """Tasks of rows, and the rows of which none can be made, rejected."""
+    tasks, rejected = [], []
+    for row in rows:
+        task = attempt(make, row)
+        if isinstance(task, RowError):
+            rejected.append((row, Result(Outcome.REJECTED, task)))
+        else:
+            tasks.append(task)
+    return tasks, rejected
+
+
+def results(tasks: Iterable[RowTask]) -> Iterator[tuple[Row, Result]]:
+    """The rows of tasks that are done, each with what became of it."""
+    for task in tasks:
+        assert task.result
+        yield task.row, task.result

@@ -64,7 +64,8 @@ class Pair:
         """The job of that name, with deletions."""
         tables = [{"name": "contacts", "replication": "LOG_BASED"}]
         tap = TapD365(config=tap_config(self.sandbox, tables=tables), state=self.states.get("contacts"))
-        config = target_config(self.sandbox, self.directory, enrol="flagged", **self._settings(settings))
+        both = {"organization_url": self.sandbox.info["url"], **self._settings(settings)}
+        config = target_config(self.sandbox, self.directory, enrol="flagged", **both)
         self._pipe("contacts", tap, TargetAnnex(config=config))
 
     def loyalty_to_d365(self, **settings):
@@ -78,7 +79,8 @@ class Pair:
                     each["metadata"]["selected"] = entry["tap_stream_id"] == "members"
         tap = TapAnnex(config=config, catalog=catalog, state=self.states.get("members"))
         paths = target_config(self.sandbox, self.directory)
-        target = {name: paths[name] for name in ("ledger_url", "rejects_path")} | tap_config(self.sandbox)
+        shared = ("ledger_url", "rejects_path", "base_url", "site_id")
+        target = {name: paths[name] for name in shared} | tap_config(self.sandbox)
         self._pipe("members", tap, TargetD365(config={**target, **self._settings(settings)}))
 
     def _settings(self, more):

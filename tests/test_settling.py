@@ -36,6 +36,101 @@ def test_one_round_converges_and_the_next_one_writes_nothing(pair):
     assert pair.run() == []
 
 
+def join(pair):
+    """Somebody becomes a member by himself, and `loyalty-to-d365` makes the contact; its GUID."""
+    pair.site.create_member({"id": "ONLY", "email": "only@example.org", "lastName": "Only", "optInStatus": "YES"})
+    pair.run(pair.loyalty_to_d365)
+    return pair.contacts()["ONLY"]["contactid"]
+
+
+def enrol(pair):
+    """A contact becomes a member by `contacts-to-annex`; its GUID."""
+    row = {"emailaddress1": "new@example.org", "lastname": "New", "cr0dd_loyaltyenrol": 1, "cr0dd_optinstatus": "YES"}
+    contact = pair.organisation.create("contact", row)
+    pair.run(pair.contacts_to_annex)
+    return contact if isinstance(contact, str) else contact["contactid"]
+
+
+def contacts_of(pair, address):
+    return [row["contactid"] for row in pair.organisation.rows("contact") if row["emailaddress1"] == address]
+
+
+def test_a_contact_that_the_other_job_made_is_deleted_before_it_was_read(pair):
+    pair.run()
+    pair.organisation.delete("contact", join(pair))
+    pair.run(pair.contacts_to_annex)
+    assert pair.counts("contacts")["opted out"] == 1
+    assert pair.site.member("ONLY")["optInStatus"] == "NO"
+    pair.run()
+    assert contacts_of(pair, "only@example.org") == []
+    assert pair.run() == []
+
+
+def test_it_is_known_as_well_once_the_job_that_made_it_has_seen_that_it_is_gone(pair):
+    pair.run()
+    pair.organisation.delete("contact", join(pair))
+    pair.edit_member({"id": "ONLY"}, status="INACTIVE")
+    pair.run(pair.loyalty_to_d365)
+    pair.run(pair.contacts_to_annex)
+    assert pair.site.member("ONLY")["optInStatus"] == "NO"
+    assert contacts_of(pair, "only@example.org") == []
+
+
+def test_who_has_another_contact_by_then_stays(pair):
+    pair.run()
+    gone = join(pair)
+    pair.organisation.delete("contact", gone)
+    pair.organisation.create(
+        "contact", {"emailaddress1": "only@example.org", "lastname": "Again", "cr0dd_loyaltyid": "ONLY"}
+    )
+    pair.run()
+    assert pair.site.member("ONLY")["optInStatus"] == "YES"
+    assert len(contacts_of(pair, "only@example.org")) == 1
+
+
+def test_who_was_merged_into_a_member_with_a_contact_that_the_other_job_made(pair):
+    pair.run()
+    first = enrol(pair)
+    second = join(pair)
+    pair.site.merges.merge({"primaryUID": "ONLY", "secondaryUID": "new@example.org", "mergedBy": "a@example.org"})
+    pair.organisation.delete("contact", first)
+    pair.run(pair.contacts_to_annex)
+    assert pair.site.member("ONLY")["optInStatus"] == "YES"
+    pair.organisation.delete("contact", second)
+    pair.run(pair.contacts_to_annex)
+    assert pair.site.member("ONLY")["optInStatus"] == "NO"
+
+
+@pytest.mark.parametrize("setting", ["organization_url", "ledger_url"])
+def test_without_the_other_part_of_the_ledger_the_member_is_not_known(pair, tmp_path, setting):
+    pair.run()
+    pair.organisation.delete("contact", join(pair))
+    own = {"organization_url": None, "ledger_url": f"sqlite:///{tmp_path}/own.db"}[setting]
+    pair.run(pair.contacts_to_annex, **{setting: own})
+    assert pair.site.member("ONLY")["optInStatus"] == "YES"
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_an_enrolled_contact_is_deleted_before_the_other_job_has_written_to_it(pair, told):
+    """Whether or not the job that has enrolled it has been told."""
+    pair.run()
+    pair.organisation.delete("contact", enrol(pair))
+    if told:
+        pair.run(pair.contacts_to_annex)
+    pair.run(pair.loyalty_to_d365)
+    assert pair.counts("members")["erased earlier"] == 1
+    assert contacts_of(pair, "new@example.org") == []
+    pair.run()
+    assert contacts_of(pair, "new@example.org") == []
+    assert pair.site.member("new@example.org")["optInStatus"] == "NO"
+    assert pair.run() == []
+    # Somebody makes the contact again: it is the member's.
+    pair.organisation.create("contact", {"emailaddress1": "new@example.org", "lastname": "Again"})
+    pair.run()
+    assert "new@example.org" in pair.contacts()
+    assert pair.run() == []
+
+
 @pytest.mark.parametrize("first", ["contacts_to_annex", "loyalty_to_d365"])
 def test_who_is_created_has_all_fields_at_once(pair, first):
     """Whichever job comes first: the other one has no news of them."""

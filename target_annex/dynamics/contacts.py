@@ -15,6 +15,7 @@ from annex_d365.ledger import Book, Claim, State, fold
 from target_annex.dynamics.current import read_rows
 from target_annex.dynamics.mapping import GUID, RowMapping
 from target_annex.dynamics.tasks import Task
+from target_annex.report import Outcome
 from target_annex.work import in_parallel
 
 TABLE, TABLES = "contact", "contacts"
@@ -61,9 +62,10 @@ class Contacts:
         for task in tasks:
             if not task.erased:
                 _take_known(task)
+        gone: dict[int, Guid] = {}
         for column in self.columns:
             if column == EMAIL and self._links:
-                self._match_linked(self._links, [task for task in tasks if not task.target and not task.result])
+                gone = self._match_linked(self._links, [task for task in tasks if not task.target and not task.result])
             asking = [task for task in tasks if not task.target and not task.result and self._value(task, column)]
             found = self._by_value(column, asking)
             for task in asking:
@@ -71,6 +73,9 @@ class Contacts:
         for task in tasks:
             if not task.target and not task.result:
                 _take_known(task)
+            if not task.target and not task.result and id(task) in gone:
+                task.target = gone[id(task)]
+                task.end(Outcome.ERASED, State.ERASED)
 
     def name_new(self, tasks: Sequence[Task]) -> None:
         """Set the GUID of each contact to come; rows that are the same person get the same one."""
@@ -121,26 +126,37 @@ class Contacts:
                     found.setdefault(_folded(column, row[column]), []).append(row)
         return found
 
-    def _match_linked(self, links: Book, tasks: Sequence[Task]) -> None:
-        """Take the contact that the other direction has made a member of: several may have its e-mail address."""
+    def _match_linked(self, links: Book, tasks: Sequence[Task]) -> dict[int, Guid]:
+        """Take the contact that the other direction has made a member of: several may have its e-mail address.
+
+        Returns:
+            Of rows whose contacts are all gone that it knows, by ``id()``: one of these.
+        """
         ids = {id(task): self._value(task, self._id_column) for task in tasks}
         entries = links.by_target(ids.values())
-        found = {
-            id(task): [
-                Guid(each.key)
+        known = {
+            id(task): {
+                Guid(each.key): each.state
                 for each in entries.get(fold(ids[id(task)]), ())
-                if each.state is State.SETTLED and each.target == ids[id(task)] and GUID.fullmatch(each.key)
-            ]
+                if each.target == ids[id(task)] and GUID.fullmatch(each.key)
+                # What is known to be gone need not be found to be gone again; another contact has who was merged.
+                if each.state is State.SETTLED or not (task.erased or each.state is State.MERGED)
+            }
             for task in tasks
         }
-        asking = [task for task in tasks if len(found[id(task)]) == 1]
         columns = [name for name in (*self.columns, MERGED) if name in self._definition.columns]
-        keys = [found[id(task)][0] for task in asking]
+        keys = list({identity(key): key for keys in known.values() for key in keys}.values())
         rows = read_rows(self._dataverse, self._definition, keys, columns, self._executor)
-        for task, key in zip(asking, keys, strict=True):
-            row = rows.get(identity(key))
+        gone = {}
+        for task in tasks:
+            states = known[id(task)]
+            settled = [key for key, state in states.items() if state is State.SETTLED]
+            row = rows.get(identity(settled[0])) if len(settled) == 1 else None
             if row and not row.get(MERGED) and not self._belongs_to_another(task, row):
-                self._take(task, key, by_id=True)
+                self._take(task, settled[0], by_id=True)
+            if states and not any(identity(key) in rows for key in states):
+                gone[id(task)] = next(iter(states))
+        return gone
 
     def _match(self, task: Task, column: str, candidates: Sequence[Row]) -> None:
         ids = sorted({str(row[self._definition.primary_id]) for row in candidates})

@@ -29,7 +29,7 @@ from target_annex.dynamics.tasks import Task
 from target_annex.dynamics.writes import FEW, Writes
 from target_annex.ownership import Conflicts, Ownership
 from target_annex.report import Outcome, Result
-from target_annex.work import attempt, rounds
+from target_annex.work import prepared, results, rounds
 
 #: A row that keeps changing while it is written is given up.
 MAX_TURNS = 5
@@ -84,21 +84,14 @@ class RowWriter:
         Raises:
             ConnectorError: other than for a row: the run cannot go on. What is written is in the ledger.
         """
-        tasks = []
-        for row in rows:
-            task = attempt(self._task, row)
-            if isinstance(task, RowError):
-                yield row, Result(Outcome.REJECTED, task)
-            else:
-                tasks.append(task)
+        tasks, rejected = prepared(self._task, rows)
+        yield from rejected
         for each_once in rounds(tasks, lambda task: task.address or task.key):
             try:
                 self._round(each_once)
             finally:
                 self._book.save([task.remember for task in each_once if task.result and task.remember])
-            for task in each_once:
-                assert task.result
-                yield task.row, task.result
+            yield from results(each_once)
 
     def _task(self, row: Row) -> Task:
         mapping = self._mapping

@@ -125,8 +125,6 @@ class Edits:
         if len(self.world.linked) < FEW:
             return
         contact, member = self.one()
-        if contact not in self.world.first_contacts or member not in self.world.first_members:
-            return  # one direction may not have met them yet: an open defect (docs/trust.md)
         self.world.tangle(contact)
         self.crm.send("DELETE", f"contacts({contact})")
         self.world.deleted[contact] = member

@@ -267,11 +267,13 @@ def _jobs(services, directory):
 
     def into_annex(name, **more):
         own = {"destination": "annex_cloud", "enrol": "flagged", "rejects_path": f"{directory}/{name}.rejects"}
-        return {**annex, **FREELY, **ledger, **own, **more}
+        known = {"organization_url": dynamics["organization_url"]}
+        return {**annex, **known, **FREELY, **ledger, **own, **more}
 
     def into_d365(name, **more):
-        own = {"site_id": annex["site_id"], "rejects_path": f"{directory}/{name}.rejects"}
-        return {**dynamics, **FREELY, **ledger, **own, **more}
+        own = {"rejects_path": f"{directory}/{name}.rejects"}
+        known = {each: annex[each] for each in ("base_url", "site_id")}
+        return {**dynamics, **known, **FREELY, **ledger, **own, **more}
 
     contacts = {"tables": [{"name": "contacts", "replication": "LOG_BASED"}], "snapshot_path": f"{directory}/snapshot"}
     (directory / "snapshot").mkdir(exist_ok=True)

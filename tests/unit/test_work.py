@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from annex_d365.errors import OutageError, RowError
-from target_annex.work import answered, in_parallel
+from target_annex.work import answered, in_parallel, prepared
 
 
 def halve(number):
@@ -59,3 +59,9 @@ def test_the_first_of_several_failures_is_raised():
 
     with ThreadPoolExecutor(2) as executor, pytest.raises(OutageError, match="0"):
         in_parallel(executor, work, range(2))
+
+
+def test_a_row_of_which_no_task_can_be_made_is_rejected_and_the_others_are_not():
+    tasks, rejected = prepared(halve, [2, 3, 4])
+    assert tasks == [1, 2]
+    assert [(row, str(result.error)) for row, result in rejected] == [(3, "3 is odd")]
