@@ -2,8 +2,9 @@
 
 No service can be asked for names that begin with none of some letters, and alphabets have no end. So what is found one
 way is checked by another: the same members have to be found by first names and by last names (or by addresses), and
-they have to include all whom any answer has shown. Otherwise the division counts as incomplete. What no check can see:
-somebody whose first and last name both begin with letters that no answer of the run has shown.
+they have to include all whom any answer has shown; who has no first name cannot be found by one. Otherwise the division
+counts as incomplete. What no check can see: somebody whose first and last name both begin with letters that no answer
+of the run has shown, or are missing.
 """
 
 from __future__ import annotations
@@ -145,32 +146,45 @@ class Division:
     ) -> None:
         self._criteria, self._shown, self._parts = criteria, shown, parts
         self.complete = False
+        self._everybody = set[bytes]()
+        #: Who has no such name: a search by it cannot show them.
+        self._without = {facet: set[bytes]() for facet in FACETS}
 
     def answers(self) -> Iterator[Sequence[Candidate]]:
         """Members, some of them again and again."""
-        everybody = _digests(self._shown)
-        witnesses: list[set[bytes]] = []
+        self._take(self._shown)
+        witnesses: dict[str, set[bytes]] = {}
         for facet in FACETS:
             found: set[bytes] = set()
             whole = True
             for answer in self._parts(facet, self._criteria):
-                found |= _digests(answer.candidates)
+                found |= self._take(answer.candidates)
                 whole = whole and not answer.full
                 yield answer.candidates
-            everybody |= found
-            if whole:
-                witnesses.append(found)
-            self.complete = sum(each == everybody for each in witnesses) >= WITNESSES
+            if whole and found:
+                witnesses[facet] = found
+            self.complete = sum(self._agrees(*each) for each in witnesses.items()) >= WITNESSES
             if self.complete:
                 return
+
+    def _agrees(self, facet: str, found: set[bytes]) -> bool:
+        without = self._without[facet]
+        # Who was found by a name, and is shown without it: answers do not tell names.
+        excused = without if found.isdisjoint(without) else set[bytes]()
+        return found | excused == self._everybody
+
+    def _take(self, candidates: Sequence[Candidate]) -> set[bytes]:
+        """Short stand-ins for the ids of members, of whom there may be many."""
+        digests = [hashlib.blake2b(each.id.encode(), digest_size=8).digest() for each in candidates]
+        self._everybody.update(digests)
+        for digest, candidate in zip(digests, candidates, strict=True):
+            for facet in FACETS:
+                if not str(candidate.fields.get(facet) or "").strip():
+                    self._without[facet].add(digest)
+        return {*digests}
 
 
 @cache
 def _script(sign: str) -> str:
     """``LATIN``, ``CYRILLIC``, ...; empty for what is no letter."""
     return unicodedata.name(sign, "").partition(" ")[0] if sign.isalpha() else ""
-
-
-def _digests(candidates: Iterable[Candidate]) -> set[bytes]:
-    """Short stand-ins for ids: there may be many."""
-    return {hashlib.blake2b(each.id.encode(), digest_size=8).digest() for each in candidates}

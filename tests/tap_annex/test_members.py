@@ -11,7 +11,9 @@ from singer_sdk.exceptions import ConfigValidationError
 from support import Messages, run_cli
 
 from annex_d365.annexcloud import name_split
-from annex_d365.annexcloud.enumeration import EnumerationIncompleteError
+from annex_d365.annexcloud.enumeration import Candidate, EnumerationIncompleteError
+from annex_d365.annexcloud.name_split import Answer
+from annex_d365.annexcloud.search import Search
 from annex_d365.errors import OutageError, SettingError
 from tap_annex import tap
 from tap_annex.tap import TapAnnex
@@ -196,6 +198,31 @@ def test_a_crowded_second_is_divided_by_names(programme, caplog):
     messages = programme.run(programme.catalog(members=PROFILE), members=LATE)
     assert set(members(messages)) == late_ids(programme)
     assert "divided by names" in caplog.text
+
+
+@pytest.mark.usefixtures("few_letters")
+def test_who_has_no_first_name_is_found_by_the_last_one(programme):
+    programme.put(*crowd(70, firstName=lambda n: letters(n) if n < 60 else None, lastName=lambda n: letters(69 - n)))
+    messages = programme.run(programme.catalog(members=PROFILE), members=LATE)
+    assert set(members(messages)) == late_ids(programme)
+
+
+@pytest.mark.usefixtures("few_letters")
+@pytest.mark.parametrize("shown", [True, False])
+def test_who_is_found_by_one_name_only_may_not_be_the_only_one(programme, monkeypatch, shown):
+    """A last name that no search can begin with; and answers that do not tell names excuse nobody."""
+    if not shown:
+        asked = Search.__call__
+
+        def nameless(self, criteria):
+            answer = asked(self, criteria)
+            fields = [{"id": each.id, "email": each.fields["email"]} for each in answer.candidates]
+            found = [Candidate(each["id"], each, proven=True) for each in fields]
+            return Answer(found, full=answer.full)
+
+        monkeypatch.setattr(Search, "__call__", nameless)
+    programme.put(*crowd(70, firstName=letters, lastName=lambda n: letters(69 - n) if n else "_"))
+    programme.run(programme.catalog(members=PROFILE), error=EnumerationIncompleteError, members=LATE)
 
 
 @pytest.mark.usefixtures("few_letters")

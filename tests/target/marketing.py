@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 from loyalty import lines
@@ -40,10 +40,9 @@ class Marketing:
     def run(self, **config):
         """The adapter, as a new run has it."""
         config = {**DEFAULTS, **tap_config(self.sandbox), "segments_api": self.generation.name, **config}
-        ledger = Ledger(f"sqlite:///{self.directory}/ledger.db", site="test", run=uuid4().hex)
-        with ThreadPoolExecutor(4) as executor:
+        opened = Ledger(f"sqlite:///{self.directory}/ledger.db", site="test", run=uuid4().hex)
+        with closing(opened) as ledger, ThreadPoolExecutor(4) as executor:
             yield dynamics_side(connect(config), config, ledger, executor)
-        ledger.close()
 
     def write(self, *streams, state=None, **config):
         """A run of the target; each stream is its name and records; after them a STATE, if one is given."""
