@@ -2,9 +2,9 @@
 
 No service can be asked for names that begin with none of some letters, and alphabets have no end. So what is found one
 way is checked by another: the same members have to be found by first names and by last names (or by addresses), and
-they have to include all whom any answer has shown; who has no first name cannot be found by one. Otherwise the division
-counts as incomplete. What no check can see: somebody whose first and last name both begin with letters that no answer
-of the run has shown, or are missing.
+they have to include all whom any answer has shown. Only who has no first name need not be found by one. Otherwise the
+division counts as incomplete. What no check can see: somebody whose names all begin with letters that no answer of the
+run has shown, or are missing.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class Division:
                 yield answer.candidates
             if whole and found:
                 witnesses[facet] = found
-            self.complete = sum(self._agrees(*each) for each in witnesses.items()) >= WITNESSES
+            agreeing = [found for facet, found in witnesses.items() if self._agrees(facet, found)]
+            self.complete = len(agreeing) >= WITNESSES and set().union(*agreeing) == self._everybody
             if self.complete:
                 return
 
