@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -101,6 +102,23 @@ def test_choices_in_all_languages_but_only_those_that_are_clear():
     assert found.columns["new_size"].labels == {"small": 1, "klein": 1}
     assert found.columns["new_flag"].labels == {"no": 0, "yes": 1}
     assert sum("OptionSet" in url for url in organisation.asked) == 2
+
+
+def test_all_that_follows_the_first_request_is_asked_at_the_same_time():
+    columns = [attribute("new_size", "Picklist"), attribute("new_flag", "Boolean")]
+    asked = threading.Barrier(4, timeout=5)  # both kinds of choices, tables that lookups lead to, bulk messages
+
+    class Waiting(Organisation):
+        def answer(self, url):
+            if len(self.asked) > 1:
+                asked.wait()
+            return super().answer(url)
+
+    owner = attribute("ownerid", "Owner", Targets=["systemuser"])
+    organisation = Waiting(entity(attributes=[*columns, owner]), USER)
+    found = read_definition(organisation, "contacts")
+    assert found.columns["new_size"].choices
+    assert len(organisation.asked) == 5
 
 
 def test_lookups_by_relationship_or_by_rule():

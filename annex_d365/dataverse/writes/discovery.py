@@ -27,8 +27,8 @@ _CHOICE_CASTS = {
 }
 _LOOKUP_TYPES = frozenset({"LookupType", "CustomerType", "OwnerType"})
 BULK_MESSAGES = ("CreateMultiple", "UpdateMultiple", "UpsertMultiple")
-#: Requests at a time while a definition is read.
-_PARALLEL = 4
+#: Requests at a time while a definition is read: all that follow the first one.
+_PARALLEL = len(_CHOICE_CASTS) + 2
 
 _Lookups = Mapping[str, Mapping[str, Lookup]]
 
@@ -69,12 +69,12 @@ def _definition(dataverse: Dataverse, table_name: str) -> TableDefinition:
     name = table["LogicalName"]
     # A column of another column (the name of a lookup, say) has no value of its own.
     attributes = [each for each in table["Attributes"] if not each.get("AttributeOf")]
-    casts = {_CHOICE_CASTS[kind] for each in attributes if (kind := _type_name(each)) in _CHOICE_CASTS}
+    casts = sorted({_CHOICE_CASTS[kind] for each in attributes if (kind := _type_name(each)) in _CHOICE_CASTS})
     with dataverse.http.gate.workers(_PARALLEL, "definition") as pool:
         messages = pool.submit(_messages, dataverse, name)
         lookups = pool.submit(_lookups, dataverse, attributes, table.get("ManyToOneRelationships") or ())
         options = dict(
-            pair for pairs in pool.map(lambda cast: _options(dataverse, name, cast), casts) for pair in pairs
+            pair for found in pool.map(lambda cast: _options(dataverse, name, cast), casts) for pair in found.items()
         )
         return TableDefinition(
             logical_name=name,
@@ -153,12 +153,15 @@ def _entity_sets(dataverse: Dataverse, tables: Sequence[str]) -> dict[str, str]:
     return {each["LogicalName"]: each["EntitySetName"] for each in _rows(dataverse, query.url)}
 
 
-def _options(dataverse: Dataverse, table: str, cast: str) -> Iterator[tuple[str, list[Row]]]:
+def _options(dataverse: Dataverse, table: str, cast: str) -> dict[str, list[Row]]:
+    """The options of each column of one type; at once, so that whoever asks in parallel waits in parallel."""
     path = f"EntityDefinitions(LogicalName={text(table)})/Attributes/Microsoft.Dynamics.CRM.{cast}AttributeMetadata"
+    found = {}
     for each in _rows(dataverse, f"{path}?$select=LogicalName&$expand=OptionSet,GlobalOptionSet"):
         options = each.get("OptionSet") or each.get("GlobalOptionSet") or {}
         both = [option for key in ("FalseOption", "TrueOption") if (option := options.get(key))]
-        yield each["LogicalName"], options.get("Options") or both
+        found[each["LogicalName"]] = options.get("Options") or both
+    return found
 
 
 def _messages(dataverse: Dataverse, table: str) -> frozenset[str]:
