@@ -10,9 +10,10 @@ from annex_d365.annexcloud.fields import same
 from annex_d365.annexcloud.members import EXTENDED, Member, Members
 from annex_d365.errors import RowError
 from annex_d365.ledger import Book, Claim, State, fold
+from annex_d365.relay import beside
 from annex_d365.singer.rejects import rejected_at
 from target_annex.report import Outcome
-from target_annex.tasks import Task, place_of
+from target_annex.tasks import Task, name_of, place_of
 from target_annex.work import in_parallel
 
 #: A deleted member is there until the next daily batch (Annex page 5.6): only who is there after that has come back.
@@ -71,6 +72,8 @@ class Identity:
             Of the rows that another row keeps from their member, by ``id()``: the member's id, and that row's key.
         """
         targets = {id(task): task.member.id if task.member else new_id(task) for task in tasks}
+        while beside({name_of(target) for target in targets.values() if target}):
+            pass  # nothing of what was read before counts for claims
         claims = [
             Claim(task.contact.key, targets[id(task)], bool(task.contact.member_id))
             for task in sorted(tasks, key=lambda each: not each.contact.member_id)

@@ -4,6 +4,9 @@ A batch goes in rounds in which no row of the source appears twice, so that the 
 round, what the ledger knows to be written already is done; of the others, the member is found, claimed, so that two
 rows never write to the same one, and written, in parallel and in bulk. A row whose member turns out to be another, or
 none, takes another turn.
+
+Two batches go beside each other (:mod:`annex_d365.relay`) while all their members are known by ledger or id, and are
+others. From a member on that is not there, a batch waits for the one before it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from annex_d365.annexcloud.fields import NO, OPT_IN, OPT_IN_DATE, YES
 from annex_d365.annexcloud.members import CONFLICT, EXTENDED, Member, Members
 from annex_d365.errors import RepeatedError, RowError
 from annex_d365.ledger import Book
+from annex_d365.relay import beside
+from annex_d365.singer.rejects import rejected_at
 from annex_d365.singer.replays import is_stale
 from annex_d365.singer.rows import Row
 from target_annex.changes import Differences
@@ -69,13 +74,14 @@ class MemberWriter:
             members, mapping.stream, executor, requested_by=rules.delete_requested_by, dry_run=dry_run
         )
         self._departures = Departures(members, self._writes, mapping.stream, book, rules, executor, contacts=contacts)
-        reads = rules.skip_unchanged == "read" or dry_run is not None
+        self._dry_run = dry_run is not None
+        reads = rules.skip_unchanged == "read" or self._dry_run
         self._identity = Identity(
             members,
             book,
             executor,
             reads=reads,
-            dry_run=dry_run is not None,
+            dry_run=self._dry_run,
             compares=self._differences.must_compare,
             wanted=self._wanted,
         )
@@ -88,7 +94,10 @@ class MemberWriter:
         """
         tasks, rejected = prepared(lambda row: Task(row, self._mapping.contact(row)), rows)
         yield from rejected
-        for each_once in rounds(tasks, lambda task: task.contact.key):
+        in_rounds = rounds(tasks, lambda task: task.contact.key)
+        if len(in_rounds) > 1:
+            beside(None)
+        for each_once in in_rounds:
             try:
                 self._round(each_once)
             finally:
@@ -96,9 +105,10 @@ class MemberWriter:
             yield from results(each_once)
 
     def _round(self, tasks: Sequence[Task]) -> None:
-        entries = self._book.entries([task.contact.key for task in tasks])
+        self._recall(tasks)
+        while beside(self._touched(tasks)):
+            self._recall(tasks)
         for task in tasks:
-            task.entry = entries.get(task.contact.key)
             if task.entry and is_stale(task.row, task.entry, self._book.run):
                 task.reject(RowError("a newer version of this row has come since it was rejected"))
         # Before the others: they may take over the members of those that leave.
@@ -109,6 +119,21 @@ class MemberWriter:
         self._identity.find(waiting)
         while waiting := [task for task in waiting if not task.result]:
             self._turn(waiting)
+
+    def _recall(self, tasks: Sequence[Task]) -> None:
+        entries = self._book.entries([task.contact.key for task in tasks])
+        for task in tasks:
+            task.entry = entries.get(task.contact.key)
+
+    def _touched(self, tasks: Sequence[Task]) -> set[str] | None:
+        """Names of all that rows may touch; None if only looking for their members tells, or if some are created."""
+        names = set[str]()
+        for task in tasks:
+            enters = not task.held and self._may_enrol(task)
+            if self._dry_run or enters or task.contact.departed or not task.known_id or rejected_at(task.row.message):
+                return None
+            names |= task.names
+        return names
 
     def _skip_unchanged(self, tasks: Sequence[Task]) -> None:
         if self._rules.skip_unchanged != "ledger":
@@ -166,6 +191,8 @@ class MemberWriter:
                 missing.append(task)
             else:
                 task.reject(error)
+        if missing:
+            beside(None)  # who they have become, an earlier batch may change
         self._identity.missing(missing)
         written = (task for task, fields in changes if EMAIL in fields and task.result and not task.result.error)
         return {task.contact.email.casefold() for task in written}

@@ -68,6 +68,8 @@ class ObjectSink(RowSink):
 class MembersSink(ObjectSink):
     """Rows become members."""
 
+    beside: ClassVar[bool] = True
+
     def writer(self) -> MemberWriter:
         """For this stream."""
         target = self.target
@@ -116,6 +118,8 @@ class PointsSink(ObjectSink):
 
 class RowsSink(ObjectSink):
     """Rows become rows of a table of Dynamics 365."""
+
+    beside: ClassVar[bool] = True
 
     def writer(self) -> RowWriter:
         """For this stream."""

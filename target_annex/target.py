@@ -163,9 +163,9 @@ class TargetAnnex(Plugin, Checkpoints, RowTarget):
         """The counts for a stream."""
         return self._reports.setdefault(stream, Report(stream))
 
-    def write_later(self, work: Callable[[], None]) -> None:
+    def write_later(self, work: Callable[[], None], lane: str) -> None:
         """Write a batch while the next one is read."""
-        self.behind.put(work)
+        self.behind.put(work, lane)
 
     def reject(self, stream: str, row: Row, reject: Reject) -> None:
         """Put a row aside, or end the run, as `on_error` says."""

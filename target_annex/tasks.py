@@ -36,6 +36,11 @@ def place_of(digests: bytes) -> str:
     return f"email:{address}" if address else ""
 
 
+def name_of(member_id: str) -> str:
+    """What a member is called among the things that batches touch; empty for none."""
+    return f"member:{fold(member_id)}" if member_id else ""
+
+
 def address_of(email: str) -> bytes:
     """The digest of what stands for an address; empty for none."""
     return digest({_ADDRESS: email.casefold()}) if email else b""
@@ -83,6 +88,19 @@ class Task:
         if not member_id or fold(member_id) == fold(entry.target) or not changed({_ID: member_id}, entry.digests):
             return entry.target
         return ""
+
+    @property
+    def known_id(self) -> str:
+        """The member id by ledger or row; empty if only its e-mail address tells."""
+        return self.link or self.contact.member_id
+
+    @property
+    def names(self) -> set[str]:
+        """Of all that it may touch: itself, members and e-mail addresses, as it says and as the ledger knows."""
+        names = {f"row:{self.contact.key}", name_of(self.contact.member_id), place_of(self.address)}
+        if self.entry:
+            names |= {name_of(self.entry.target), place_of(self.entry.digests)}
+        return names - {""}
 
     @property
     def address(self) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, wait
 from typing import Any, Protocol, TypeVar
 
+from annex_d365 import relay
 from annex_d365.errors import RowError
 from annex_d365.singer.rows import Row
 from target_annex.report import Outcome, Result
@@ -53,7 +54,7 @@ def answered(
     try:
         for question, future in futures:
             try:
-                answer = future.result()
+                answer = relay.result(future)
             except CancelledError:
                 continue
             except BaseException as error:  # noqa: BLE001 - raised below
@@ -63,7 +64,8 @@ def answered(
     finally:
         for each in every:
             each.cancel()
-        wait(every)
+        with relay.waiting():
+            wait(every)
     if failure:
         raise failure
 

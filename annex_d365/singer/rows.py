@@ -104,8 +104,13 @@ class RowTarget(Target):
             ConnectorError: the settings want the run to end here.
         """
 
-    def write_later(self, work: Callable[[], None]) -> None:
-        """Hook: write a batch, after those that came before it, perhaps while the next one is read."""
+    def write_later(self, work: Callable[[], None], lane: str) -> None:  # noqa: ARG002 - for those who override it
+        """Hook: write a batch, after those that came before it, perhaps while the next one is read.
+
+        Args:
+            work: writes it.
+            lane: whose batches tell by :func:`annex_d365.relay.beside` what they touch; empty for batches that do not.
+        """
         work()
 
     def sinks_of(self, kinds: Collection[type[Sink]]) -> list[Sink]:
@@ -220,6 +225,8 @@ class RowSink(BatchSink):
     value is in the log; so it is with a date that does not parse. Here the record is rejected, and dates stay texts.
     """
 
+    #: Whether :meth:`write` tells by :func:`annex_d365.relay.beside` what a batch touches.
+    beside: ClassVar[bool] = False
     #: Sinks whose rows have to be written first, because these rows refer to them.
     after: ClassVar[Collection[type[Sink]]] = ()
 
@@ -278,7 +285,7 @@ class RowSink(BatchSink):
         """Write the rows, after those of the sinks that they may refer to."""
         for sink in self.target.sinks_of(self.after):
             self.target.drain_one(sink)
-        self.target.write_later(partial(self.write, context["rows"]))
+        self.target.write_later(partial(self.write, context["rows"]), self.stream_name if self.beside else "")
 
     @abc.abstractmethod
     def write(self, rows: Sequence[Row]) -> None:

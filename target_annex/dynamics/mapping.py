@@ -172,6 +172,19 @@ class RowMapping:
                     said[name] = encoded(record)
         return said
 
+    def leads_back(self, values: Mapping[str, Members]) -> bool:
+        """Whether a row refers to a row of the same table, which has to be there first."""
+        own = f"/{self.definition.entity_set}("
+        return any(
+            reference and reference.startswith(own)
+            for name in self._own_lookups
+            for reference in values.get(name, {}).values()
+        )
+
+    @cached_property
+    def _own_lookups(self) -> list[str]:
+        return [each.column.name for each in self.fields if self.definition.logical_name in each.column.lookups]
+
     @cached_property
     def _encoders(self) -> list[tuple[str, str, Callable[[Mapping[str, Any]], Members]]]:
         """Column of the table, column of the stream, and how one becomes the other."""

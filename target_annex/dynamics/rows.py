@@ -3,6 +3,8 @@
 A batch goes in rounds in which no row of the table appears twice, so that the order of its writes is kept. In a round,
 what the ledger knows to be written already is done; the others are created, updated or deleted as the mode says. An
 update never creates (Dataverse page 5.1), so that a row that was erased in the table stays erased.
+
+Two batches go beside each other (:mod:`annex_d365.relay`) where keys tell the rows of the table, and these are others.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from annex_d365.dataverse.writes import Effect, Kind, Operation, Written
 from annex_d365.dataverse.writes.outcomes import CHANGED_MEANWHILE
 from annex_d365.errors import RepeatedError, RowError
 from annex_d365.ledger import Book, State, changed
+from annex_d365.relay import beside
 from annex_d365.singer.rejects import rejected_at
 from annex_d365.singer.replays import is_older, is_stale
 from annex_d365.singer.rows import Row
@@ -75,7 +78,8 @@ class RowWriter:
         # Of rows to delete no more than finds them.
         found_by = contacts.columns if contacts else ()
         self._needed = found_by if mapping.mode is Kind.DELETE else None
-        self._reads = dry_run is not None or (rules.skip_unchanged == "read" and mapping.mode is not Kind.DELETE)
+        self._dry_run = dry_run is not None
+        self._reads = self._dry_run or (rules.skip_unchanged == "read" and mapping.mode is not Kind.DELETE)
         self._writes = Writes(dataverse, mapping.definition, rules.options, mapping.stream, executor, dry_run=dry_run)
 
     def write(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Result]]:
@@ -86,7 +90,10 @@ class RowWriter:
         """
         tasks, rejected = prepared(self._task, rows)
         yield from rejected
-        for each_once in rounds(tasks, lambda task: task.address or task.key):
+        in_rounds = rounds(tasks, lambda task: task.address or task.key)
+        if len(in_rounds) > 1:
+            beside(None)
+        for each_once in in_rounds:
             try:
                 self._round(each_once)
             finally:
@@ -106,9 +113,10 @@ class RowWriter:
         )
 
     def _round(self, tasks: Sequence[Task]) -> None:
-        entries = self._book.entries([task.key for task in tasks])
+        self._recall(tasks)
+        while beside(self._touched(tasks)):
+            self._recall(tasks)
         for task in tasks:
-            task.entry = entries.get(task.key)
             task.keep_guid()
             if task.entry and is_stale(task.row, task.entry, self._book.run):
                 task.reject(RowError("a newer version of this row has come since it was rejected"))
@@ -118,6 +126,22 @@ class RowWriter:
             self._find(self._contacts, _open(tasks))
         else:
             self._write_all(_open(tasks))
+
+    def _recall(self, tasks: Sequence[Task]) -> None:
+        entries = self._book.entries([task.key for task in tasks])
+        for task in tasks:
+            task.entry = entries.get(task.key)
+
+    def _touched(self, tasks: Sequence[Task]) -> set[str] | None:
+        """Names of all that rows may touch; None if that is not known, or their order counts otherwise, too."""
+        if self._contacts or self._dry_run or self._mapping.mode is Kind.DELETE:
+            return None
+        names = set[str]()
+        for task in tasks:
+            if task.row.deleted or rejected_at(task.row.message) or self._mapping.leads_back(task.values):
+                return None
+            names |= {task.key, task.address, task.entry.target if task.entry else task.key}
+        return names
 
     def _leave(self, tasks: Sequence[Task]) -> None:
         """Rows that were deleted at the source: the table's stay. The contacts of such rows are free for others."""

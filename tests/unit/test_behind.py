@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from annex_d365.singer.behind import WAITING, WriteBehind
+from annex_d365.singer.behind import IN_WORK, WriteBehind
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def test_the_queue_is_bounded(behind):
     gate, put = threading.Event(), []
 
     def fill():
-        for number in range(WAITING + 2):
+        for number in range(IN_WORK + 1):
             behind.put(gate.wait)
             put.append(number)
 
     filler = threading.Thread(target=fill)
     filler.start()
     filler.join(0.2)
-    assert len(put) == WAITING + 1
+    before = len(put)
     gate.set()
     filler.join()
-    assert len(put) == WAITING + 2
+    assert (before, len(put)) == (IN_WORK, IN_WORK + 1)
 
 
 def test_nothing_is_done_after_a_failure_which_is_raised_again_and_again(behind):

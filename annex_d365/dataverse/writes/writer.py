@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 
+from annex_d365 import relay
 from annex_d365.dataverse.client import Dataverse
 from annex_d365.dataverse.writes.batches import BATCH_ROWS, Batches
 from annex_d365.dataverse.writes.bulk import MESSAGES, Bulk
@@ -128,8 +129,9 @@ class TableWriter:
 
 def _finish(futures: Collection[Future[None]]) -> BaseException | None:
     """Wait for all. After a failure, which is returned, what has not begun does not, and what has is waited for."""
-    wait(futures, return_when=FIRST_EXCEPTION)
-    for future in futures:
-        future.cancel()
-    wait(futures)
+    with relay.waiting():
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        wait(futures)
     return next((error for future in futures if not future.cancelled() and (error := future.exception())), None)
