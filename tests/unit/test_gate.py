@@ -127,8 +127,8 @@ def test_closing_ends_all_waiting(waiting):
 
 def test_workers_end_with_their_block_and_nobody_else():
     gate = Gate(1)
-    gate.pause(0.3)
     started = time.monotonic()
+    gate.pause(0.3)
 
     def wait():
         with gate.pass_one():
