@@ -41,7 +41,7 @@ def python(name: str) -> str:
 
 def _install(interpreter: Path, requirement: str) -> str:
     if uv := shutil.which("uv"):
-        return _run(uv, "pip", "install", "--quiet", "--python", str(interpreter), requirement)
+        return _run(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter), requirement)
     return _run(str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement)
 
 
