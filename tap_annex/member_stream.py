@@ -119,7 +119,7 @@ class MemberStream(Stream):
         )
         with http.gate.workers(parallel, self.name) as pool, closing(Seen()) as seen:
             for record in self._all(Crew(pool, parallel), seen):
-                pace.row()
+                pace.read()
                 yield record
         pace.finish()
 

@@ -60,7 +60,7 @@ class SegmentReader(SegmentStream):
         pace = Pace(self.logger, pages=lambda: http.requests_sent - sent, throttled=lambda: http.throttled_seconds)
         with http.gate.workers(parallel, self.name) as pool:
             for record in self.records(Segments(self._tap_annex.service, Crew(pool, parallel))):
-                pace.row()
+                pace.read()
                 yield record
         pace.finish()
 

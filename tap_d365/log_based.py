@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from annex_d365.dataverse.query import Query
 from annex_d365.dataverse.record_structs import Record, RecordStructs
 from annex_d365.dataverse.types import JsonSchema
 from annex_d365.errors import SettingError
+from annex_d365.singer.plain import together
 from tap_d365.snapshot import NoSnapshot, Snapshot
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class LogBased:
         directory = stream.config.get("snapshot_path")
         self._snapshot = Snapshot(directory, host, stream.name) if directory else NoSnapshot()
 
-    def records(self) -> Iterator[Row | Record]:
+    def records(self) -> Iterator[Sequence[Row | Record]]:
         """The records of this run; when the last one is taken, the state is that of the next run.
 
         Raises:
@@ -151,7 +152,7 @@ class LogBased:
             "(`snapshot_path` would)",
         )
 
-    def _start(self, version: int | None, load: str) -> Iterator[Row | Record]:
+    def _start(self, version: int | None, load: str) -> Iterator[Sequence[Row | Record]]:
         """A full load."""
         if load == BY_VERSION:
             version = max(self._stream.new_version(), (version or 0) + 1)
@@ -169,7 +170,7 @@ class LogBased:
                 "the organisation, or use INCREMENTAL."
             ) from None
 
-    def _go_on(self, delta: dict[str, Any], *, exact: bool) -> Iterator[Row | Record]:
+    def _go_on(self, delta: dict[str, Any], *, exact: bool) -> Iterator[Sequence[Row | Record]]:
         """From where the state is."""
         if self._snapshot.kept and not exact:  # it is new, or of another state
             self._snapshot.begin_sweep()
@@ -192,21 +193,21 @@ class LogBased:
         assert token
         return token
 
-    def _load(self, load: str) -> Iterator[Row | Record]:
+    def _load(self, load: str) -> Iterator[Sequence[Row | Record]]:
         """All rows, or the rest of them; then what is gone, as far as it can be told."""
         self._stream.use_version(self._state["delta"].get("version"))
         if self._state.get("ranges") != []:
-            for record in self._stream.backfill(self._structs):
-                self._snapshot.add((record.key,))
-                yield record
+            for records in self._stream.backfill(self._structs):
+                self._snapshot.add(record.key for record in records)
+                yield records
             self._forget(*_OF_INCREMENTAL)
             self._state["ranges"] = []
         if load == BY_KEYS:
             for keys in self._snapshot.missing():
                 self._snapshot.remove(keys)
-                yield from map(self._deletion, keys)
+                yield [self._deletion(key) for key in keys]
 
-    def _changes(self) -> Iterator[Row]:
+    def _changes(self) -> Iterator[Sequence[Row]]:
         """What changed since the token; then the new one goes into the state."""
         delta = self._state["delta"]
         self._stream.use_version(delta.get("version"))
@@ -215,8 +216,10 @@ class LogBased:
             self._snapshot.add(change.key for change in page.changes if change.row is not None)
             there = {change.key: change.row is not None for change in page.changes}
             self._snapshot.remove(key for key, is_there in there.items() if not is_there)
-            for change in page.changes:
-                yield self._deletion(change.key) if change.row is None else self._record(change.row)
+            for changes in together(page.changes):
+                yield [
+                    self._deletion(change.key) if change.row is None else self._record(change.row) for change in changes
+                ]
             token = page.token
         assert token
         self._snapshot.end_run(token)

@@ -17,7 +17,8 @@ import hashlib
 import logging
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -27,6 +28,7 @@ from annex_d365.dataverse.metadata import Table
 from annex_d365.dataverse.query import utc
 from annex_d365.dataverse.ranges import Part, Range
 from annex_d365.dataverse.record_structs import Record
+from annex_d365.singer.plain import RECORDS_TOGETHER, together
 
 logger = logging.getLogger("tap-d365")
 
@@ -51,6 +53,21 @@ class _Left(msgspec.Struct):
     since: str | None
     query: str
     latest: str | None
+
+
+@dataclass
+class Chunk:
+    """Rows that follow each other in a range.
+
+    Attributes:
+        new: those that were not sent yet.
+        versions: ETag and change time of all, as far as they have them.
+        entry: of the range, in the state.
+    """
+
+    new: Sequence[Record]
+    versions: Sequence[tuple[str, str]]
+    entry: dict[str, Any]
 
 
 class Progress:
@@ -123,8 +140,8 @@ class Progress:
         """What is to be read."""
         return list(self._entries)
 
-    def new_rows(self, part: Part) -> Iterator[Record]:
-        """The rows of a part that were not sent yet; keeps account of the part."""
+    def chunks(self, part: Part, most: int = RECORDS_TOGETHER) -> Iterator[Chunk]:
+        """The rows of a part, so many at a time; keeps account of the part. Those that were sent are to be noted."""
         entry = self._entries[part.range]
         if part.cut:
             # In this order: what is in two ranges is read twice, what is in none is lost.
@@ -133,26 +150,28 @@ class Progress:
             self._entries[part.cut] = added
             entry["hi"] = part.range.hi = part.cut.lo
             return
-        for row in part.rows:
-            etag, moment = row.etag or "", utc(row.at) if row.at else ""
-            self._note(entry, etag, moment)
-            if self._sent.get(etag) != moment:
-                yield row
+        for rows in together(part.rows, most):
+            versions = [(row.etag or "", utc(row.at) if row.at else "") for row in rows]
+            if self._sent:
+                rows = [row for row, (etag, at) in zip(rows, versions, strict=True) if self._sent.get(etag) != at]  # noqa: PLW2901
+            yield Chunk(rows, versions, entry)
         if part.last and entry["hi"]:
             self._state["ranges"].remove(entry)
             del self._entries[part.range]
 
-    def _note(self, entry: dict[str, Any], etag: str, moment: str) -> None:
-        """Note that a row was read."""
-        if not "" < moment <= self._run_start:  # dated by another clock, or by nobody's
-            self._beyond[etag] = moment
-            return
-        entry["pos"] = moment
-        latest = self._state["latest"] or ""
-        if moment > latest:
-            self._state["latest"], self._at_latest = moment, {etag}
-        elif moment == latest:
-            self._at_latest.add(etag)
+    def note(self, chunk: Chunk) -> None:
+        """Note that rows were read, and the new ones sent."""
+        start, latest = self._run_start, self._state["latest"] or ""
+        for etag, moment in chunk.versions:
+            if not "" < moment <= start:  # dated by another clock, or by nobody's
+                self._beyond[etag] = moment
+                continue
+            chunk.entry["pos"] = moment
+            if moment > latest:
+                latest, self._at_latest = moment, {etag}
+            elif moment == latest:
+                self._at_latest.add(etag)
+        self._state["latest"] = latest or None
 
     def finish(self, column: str) -> None:
         """All is read, or as much as is wanted in one run: hand the SDK the bookmark."""

@@ -88,7 +88,7 @@ class SegmentMembers(SegmentStream):
         readable = [each for each in due if run.has_members(each)]
         pace = self._pace(sum(each.member_count or 0 for each in readable))
         for row in self._members(records, run, readable, seen):
-            pace.row()
+            pace.read()
             yield row
         pace.finish()
         run.report(first=not seen.until)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers._compat import datetime_fromisoformat
@@ -24,7 +24,7 @@ from annex_d365.dataverse.record_structs import Record, RecordStructs
 from annex_d365.dataverse.records import Records
 from annex_d365.errors import PrivilegeError, ServiceError, SettingError
 from annex_d365.singer.pace import Pace
-from annex_d365.singer.plain import PlainStream
+from annex_d365.singer.plain import RECORDS_TOGETHER, PlainStream, together
 from tap_d365.log_based import DELETED_AT, LogBased, with_deletions
 from tap_d365.progress import Progress
 from tap_d365.tables import TableSettings
@@ -137,10 +137,11 @@ class TableStream(PlainStream):
     def get_records(self, context: Context | None) -> Iterable[Row]:  # noqa: ARG002 - as in the SDK
         """The rows, as records."""
         structs = self._structs()
-        for record in self._records(structs):
-            yield record if isinstance(record, dict) else structs.as_dict(record)
+        for records in self._records(structs):
+            for record in records:
+                yield record if isinstance(record, dict) else structs.as_dict(record)
 
-    def plain_records(self) -> Iterator[Any]:
+    def plain_records(self) -> Iterator[Sequence[Any]]:
         """The rows, as records that need not become dictionaries."""
         return self._records(self._structs())
 
@@ -148,7 +149,7 @@ class TableStream(PlainStream):
         more = (DELETED_AT,) if self.replication_method == REPLICATION_LOG_BASED else ()
         return RecordStructs(self.records, self.table, more)
 
-    def _records(self, structs: RecordStructs) -> Iterator[Any]:
+    def _records(self, structs: RecordStructs) -> Iterator[Sequence[Any]]:
         records = structs.records
         try:
             if self.replication_method == REPLICATION_LOG_BASED:
@@ -158,9 +159,9 @@ class TableStream(PlainStream):
             else:
                 found = self._full_table(structs)
             pace = self._pace(records)
-            for record in found:
-                pace.row()
-                yield record
+            for some in found:
+                pace.read(len(some))
+                yield some
             pace.finish()
         except PrivilegeError as error:
             if not self._settings.optional:
@@ -174,7 +175,7 @@ class TableStream(PlainStream):
                 raise
             raise self._settings.error("filter", f"is not understood; write it as in OData. {error}") from None
 
-    def _incremental(self, structs: RecordStructs) -> Iterator[Record]:
+    def _incremental(self, structs: RecordStructs) -> Iterator[Sequence[Record]]:
         try:
             moment = self.get_starting_timestamp(None)
         except (TypeError, ValueError):
@@ -185,7 +186,7 @@ class TableStream(PlainStream):
             raise SettingError("lookback_seconds", "reaches back to before there were dates.") from None
         yield from self.ranges(structs, _text(moment), _text(start))
 
-    def ranges(self, structs: RecordStructs, bookmark: str | None, start: str | None) -> Iterator[Record]:
+    def ranges(self, structs: RecordStructs, bookmark: str | None, start: str | None) -> Iterator[Sequence[Record]]:
         """Rows that changed since ``start``, resumable; moves the bookmark when all are read."""
         records = structs.records
         column = self.replication_key or ""
@@ -211,9 +212,15 @@ class TableStream(PlainStream):
         )
         if start is None and self.config["max_parallel_requests"] > 1:
             self.dataverse.ask_for_advice()
-        rows = (row for part in reader.parts(progress.ranges) for row in progress.new_rows(part))
-        with closing(rows):
-            yield from map(structs.build, islice(rows, self._settings.top))
+        left, most = self._settings.top or math.inf, 1 if query.top else RECORDS_TOGETHER
+        chunks = (chunk for part in reader.parts(progress.ranges) for chunk in progress.chunks(part, most))
+        with closing(chunks):
+            for chunk in chunks:
+                yield [structs.build(row) for row in chunk.new]
+                progress.note(chunk)
+                left -= len(chunk.new)
+                if left <= 0:
+                    break
         progress.finish(column)
 
     def _pace(self, records: Records) -> Pace:
@@ -228,14 +235,14 @@ class TableStream(PlainStream):
             total=lambda: dataverse.row_count(self.table.logical_name) if all_rows else None,
         )
 
-    def backfill(self, structs: RecordStructs) -> Iterator[Record]:
+    def backfill(self, structs: RecordStructs) -> Iterator[Sequence[Record]]:
         """All rows; those since the start date, and resumable, where the table has a change time."""
         if self.replication_key:
             start = self.config.get("start_date")
             return self.ranges(structs, None, in_form(start) if start else None)
         return self._all_rows(structs)
 
-    def _full_table(self, structs: RecordStructs) -> Iterator[Record]:
+    def _full_table(self, structs: RecordStructs) -> Iterator[Sequence[Record]]:
         part = [name for name, given in (("shard", self.config.get("shard")), ("top", self._settings.top)) if given]
         if self.config["emit_activate_version_messages"] and part:
             self.logger.warning("No ACTIVATE_VERSION: with `%s` these are not all rows.", part[0])
@@ -245,10 +252,11 @@ class TableStream(PlainStream):
         if self._stream_version:
             self.activate_version()
 
-    def _all_rows(self, structs: RecordStructs) -> Iterator[Record]:
+    def _all_rows(self, structs: RecordStructs) -> Iterator[Sequence[Record]]:
         query = replace(self.query(structs.records), orderby=(self.table.primary_id,))
-        raws = self.dataverse.raw_rows(query, self.config["page_size"], structs.records.annotations)
-        return map(structs.build, map(structs.decode, raws))
+        for page in self.dataverse.raw_pages(query, self.config["page_size"], structs.records.annotations):
+            for raws in together(page):
+                yield [structs.build(structs.decode(raw)) for raw in raws]
 
     def new_version(self) -> int:
         """Of a full load that begins now: as in the SDK, seconds since 1970."""

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 from support import Messages, tap_config
 
 from annex_d365.dataverse.client import Dataverse
+from annex_d365.singer.writer import Writer
 from tap_d365.streams import TableStream
 from tap_d365.tap import TapD365
 
@@ -91,26 +92,27 @@ class Countdown:
 def run(config, state=None, *, request=None, record=None, meanwhile=None, fails=()):
     """A run that may be killed at a request for rows, or after a record; its messages, and whether it came to an end.
 
-    A STATE follows every record. ``fails``: errors that are an end like that, too.
+    A STATE follows every second record at least. ``fails``: errors that are an end like that, too.
     """
     requests, records = Countdown(request), Countdown(record, meanwhile)
-    read, write = Dataverse._read, TapD365.write_message
+    read, write = Dataverse._read, Writer.write_records
 
     def reading(self, url, *arguments):
         if "contacts" in url:
             requests.tick()
         return read(self, url, *arguments)
 
-    def writing(self, message):
-        write(self, message)
-        if message.type == "RECORD":
+    def writing(self, together):
+        for each in together:
+            write(self, [each])
             records.tick()
 
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with (
         patch.object(Dataverse, "_read", reading),
-        patch.object(TapD365, "write_message", writing),
+        patch.object(Writer, "write_records", writing),
         patch.object(TableStream, "STATE_MSG_FREQUENCY", 1),
+        patch("tap_d365.streams.RECORDS_TOGETHER", 2),
         redirect_stdout(out),
     ):
         try:

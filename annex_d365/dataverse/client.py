@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain
 from typing import Any
 from urllib.parse import urljoin
 
@@ -199,13 +199,16 @@ class Dataverse:
         Raises:
             ServiceError: as in :meth:`pages`.
         """
-        return map(self.row, self.raw_rows(query, page_size, annotations))
+        pages = self.raw_pages(query, page_size, annotations)
+        return map(self.row, chain.from_iterable(pages))
 
-    def raw_rows(self, query: Query, page_size: int, annotations: str) -> Iterator[msgspec.Raw]:
+    def raw_pages(self, query: Query, page_size: int, annotations: str) -> Iterator[Sequence[msgspec.Raw]]:
         """As :meth:`rows`. ``top`` is seen to here: the service ignores it beside a page size (page 2.3)."""
-        limit = min(page_size, query.top or page_size)
-        pages = self.pages(query.url, limit, annotations, most=query.top)
-        return islice((raw for page in pages for raw in page.value), query.top)
+        left = query.top
+        for page in self.pages(query.url, min(page_size, left or page_size), annotations, most=left):
+            yield page.value if left is None else page.value[:left]
+            if left is not None and (left := left - len(page.value)) <= 0:
+                return
 
     def _read(self, url: str, prefer: Sequence[str], decoder: msgspec.json.Decoder[Any]) -> Any:
         # The link is absolute. SignIn refuses to sign it for another origin; before that, requests must not go there.

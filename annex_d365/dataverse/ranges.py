@@ -218,6 +218,12 @@ class RangeReader:
                     pos, known = place
                     range_ = replace(reading.range, pos=pos)
                     break
+                if (
+                    known
+                    and page.value
+                    and self._place.decode(page.value[-1]).at != self._place.decode(page.value[0]).at
+                ):
+                    known = frozenset()  # they are behind us: rows are in the order of their times
                 url = page.next_link or ""
                 if url in seen:
                     raise links_in_a_circle(url)

@@ -38,10 +38,10 @@ class Pace:
     _expected: int | None = None
     _lines: int = 0
 
-    def row(self) -> None:
-        """A row was read."""
-        self.rows += 1
-        if self.rows % ROWS_BETWEEN_LOOKS:
+    def read(self, rows: int = 1) -> None:
+        """So many rows were read."""
+        before, self.rows = self.rows, self.rows + rows
+        if before // ROWS_BETWEEN_LOOKS == self.rows // ROWS_BETWEEN_LOOKS:
             return
         now = _now()
         if now - self._said >= SECONDS_BETWEEN_LINES:

@@ -7,9 +7,10 @@ schema, knows the answers. Its messages are the same, and whoever wants more of 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 from singer_sdk import Stream
@@ -24,6 +25,17 @@ from annex_d365.singer.writer import Record, Writer
 _COLUMN = 2
 #: Versions of the SDK whose way this is.
 _KNOWN_SDK = "0.54."
+#: Records that are written as one: what has to be done for each of them is then done once.
+RECORDS_TOGETHER = 64
+
+_Item = TypeVar("_Item")
+
+
+def together(items: Iterable[_Item], count: int = RECORDS_TOGETHER) -> Iterator[list[_Item]]:
+    """The items in their order, ``count`` at a time. Of a page: what is taken together is not to wait for the next."""
+    iterator = iter(items)
+    while some := list(islice(iterator, count)):
+        yield some
 
 
 class PlainStream(Stream):
@@ -32,11 +44,12 @@ class PlainStream(Stream):
     # Values have their JSON types already.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def plain_records(self) -> Iterator[Any] | None:
+    def plain_records(self) -> Iterator[Sequence[Any]] | None:
         """Hook: the records as anything that msgspec makes an object of, with selected columns only.
 
-        Where the SDK compares bookmarks (INCREMENTAL), they have it as ``at``. None: there are but those of
-        :meth:`get_records`.
+        Some at a time (:func:`together`): they are written as one, and whatever the state says of them, it says when
+        the next ones are asked for. Where the SDK compares bookmarks (INCREMENTAL), records have it as ``at``. None:
+        there are but those of :meth:`get_records`.
         """
         return None
 
@@ -74,27 +87,28 @@ class PlainStream(Stream):
             if isinstance(writer, Writer):
                 writer.flush()  # all that was read, should this be an error
 
-    def _write_plain(self, records: Iterator[Any]) -> None:
-        tap, manager, stream = self._tap, self.state_manager, self.stream_maps[0].stream_alias
+    def _write_plain(self, chunks: Iterator[Sequence[Any]]) -> None:
+        writer, manager, stream = self._tap.message_writer, self.state_manager, self.stream_maps[0].stream_alias
+        assert isinstance(writer, Writer)
         keeps_bookmark = self.replication_method == REPLICATION_INCREMENTAL
-        latest, number = "", 0
+        latest, since_state = "", 0
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
             counter.with_context({})
             timer.with_context({})
             self._write_starting_replication_value(None)
-            try:
-                for number, record in enumerate(records, 1):
-                    if keeps_bookmark and record.at and record.at > latest:
-                        latest = record.at
-                    version = msgspec.UNSET if self._stream_version is None else self._stream_version
-                    tap.write_message(Record(stream, record, version, datetime.now(timezone.utc)))
-                    manager.is_flushed = False
-                    if not number % self.STATE_MSG_FREQUENCY:
-                        if latest:
-                            self._increment_stream_state({str(self.replication_key): latest})
-                        self._write_state_message()
-                        counter.increment(self.STATE_MSG_FREQUENCY)
-            finally:
-                counter.increment(number % self.STATE_MSG_FREQUENCY)
+            for records in chunks:
+                version = msgspec.UNSET if self._stream_version is None else self._stream_version
+                now = datetime.now(timezone.utc)
+                writer.write_records([Record(stream, record, version, now) for record in records])
+                if keeps_bookmark:
+                    latest = max(latest, max((record.at or "" for record in records), default=""))
+                manager.is_flushed = False
+                counter.increment(len(records))
+                since_state += len(records)
+                if since_state >= self.STATE_MSG_FREQUENCY:
+                    since_state = 0
+                    if latest:
+                        self._increment_stream_state({str(self.replication_key): latest})
+                    self._write_state_message()
             self._finalize_state(self.stream_state)
             self._write_state_message()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import select
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO, ClassVar
 
@@ -52,16 +53,23 @@ class Writer(MsgSpecWriter):
         self._clock: threading.Thread | None = None
         self._over = threading.Event()
 
-    def write_message(self, message: Message | Record) -> None:
+    def write_message(self, message: Message) -> None:
         """Write a message; a record soon."""
+        with self._whole():
+            self._append([message.to_dict()], flush=message.type != "RECORD")
+
+    def write_records(self, records: Sequence[Record]) -> None:
+        """Write records soon, none of them without those before it."""
+        with self._whole():
+            self._append(records)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A block that a signal does not interrupt."""
         self._is_writing = True
         try:
             with self._lock:
-                self._append(message if type(message) is Record else message.to_dict())  # type: ignore[union-attr]
-                if message.type != "RECORD" or len(self._buffer) >= BUFFER_BYTES:
-                    self.flush()
-                elif not self._clock:
-                    self._start_clock()
+                yield
         finally:
             self._is_writing = False
         if self._afterwards:
@@ -85,14 +93,12 @@ class Writer(MsgSpecWriter):
             self._afterwards = action
         return self._is_writing
 
-    def _append(self, content: object) -> None:
-        length = len(self._buffer)
-        try:
-            encoder.encode_into(content, self._buffer, -1)
-        except BaseException:
-            del self._buffer[length:]
-            raise
-        self._buffer += b"\n"
+    def _append(self, messages: Sequence[object], *, flush: bool = False) -> None:
+        self._buffer += encoder.encode_lines(messages)
+        if flush or len(self._buffer) >= BUFFER_BYTES:
+            self.flush()
+        elif not self._clock:
+            self._start_clock()
 
     def _start_clock(self) -> None:
         """It ends when no records come any more."""

@@ -17,7 +17,7 @@ def test_a_line_about_every_ten_seconds(monkeypatch, caplog):
     )
     for _ in range(800):
         now[0] += 0.125
-        pace.row()
+        pace.read()
     pace.finish()
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 9
@@ -30,7 +30,7 @@ def test_a_short_run_says_nothing(caplog):
     caplog.set_level("INFO")
     pace = Pace(logging.getLogger("s"))
     for _ in range(1000):
-        pace.row()
+        pace.read()
     pace.finish()
     assert caplog.records == []
 

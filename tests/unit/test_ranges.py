@@ -119,11 +119,15 @@ def read(service, state, *, page_size=5, parallel=4, now=YEAR, stop_after=None):
     )
     sent, states = [], []
     for part in reader(service, page_size=page_size, parallel=parallel, now=now).parts(progress.ranges):
-        for each in progress.new_rows(part):
-            if stop_after is not None and len(sent) >= stop_after:
-                return sent, states
-            sent.append((each.key, each.etag))
-            states.append(copy.deepcopy(state))
+        for chunk in progress.chunks(part, 3):
+            for each in chunk.new:
+                if stop_after is not None and len(sent) >= stop_after:
+                    return sent, states
+                sent.append((each.key, each.etag))
+                states.append(copy.deepcopy(state))
+            progress.note(chunk)
+            if states:
+                states[-1] = copy.deepcopy(state)
     progress.finish("modifiedon")
     markers = state.pop("progress_markers")
     if "replication_key_value" in markers:

@@ -67,8 +67,8 @@ def test_the_same_bytes_as_the_sdk_writes(records, version):
     with redirect_stdout(plain):
         made = Writer()
         more = {"time_extracted": NOW, **({} if version is None else {"version": version})}
-        for each in records:
-            made.write_message(Record("people", each, **more))
+        for some in (records[:3], records[3:]):
+            made.write_records([Record("people", each, **more) for each in some])
         for message in others:
             made.write_message(message)
     assert ours.raw_output.getvalue() == theirs.raw_output.getvalue()
@@ -80,12 +80,12 @@ def test_records_wait_for_each_other_and_a_state_for_nobody():
     with redirect_stdout(out):
         made = Writer()
         for number in range(100):
-            made.write_message(Record("people", {"id": number}))
+            made.write_records([Record("people", {"id": number})])
         assert out.writes == 0
         made.write_message(StateMessage({"seen": 99}))
         assert out.writes == 1
         for number in range(3):
-            made.write_message(Record("people", {"id": number, "text": "x" * (writer.BUFFER_BYTES // 2)}))
+            made.write_records([Record("people", {"id": number, "text": "x" * (writer.BUFFER_BYTES // 2)})])
         assert [each["type"] for each in out.lines] == ["RECORD"] * 100 + ["STATE"] + ["RECORD"] * 2
         made.flush()
 
@@ -96,7 +96,7 @@ def test_a_record_of_a_slow_stream_does_not_wait(monkeypatch):
     with redirect_stdout(out):
         made = Writer()
         for count in (1, 2):
-            made.write_message(Record("people", {"id": 1}))
+            made.write_records([Record("people", {"id": 1})])
             end = time.monotonic() + 5
             while len(out.lines) < count and time.monotonic() < end:
                 time.sleep(0.01)
@@ -110,9 +110,9 @@ def test_what_cannot_be_written_leaves_nothing():
     out = Pipe()
     with redirect_stdout(out):
         made = Writer()
-        made.write_message(Record("people", {"id": 1}))
+        made.write_records([Record("people", {"id": 1})])
         with pytest.raises((UnicodeEncodeError, TypeError)):
-            made.write_message(Record("people", {"id": 2, "text": "\ud800"}))
+            made.write_records([Record("people", {"id": 2}), Record("people", {"id": 3, "text": "\ud800"})])
         made.flush()
     assert [each["record"] for each in out.lines] == [{"id": 1}]
 
@@ -129,9 +129,9 @@ def test_a_handler_waits_for_a_whole_message(monkeypatch):
 
     out = Interrupted()
     with redirect_stdout(out):
-        made.write_message(Record("people", {"id": 1}))
+        made.write_records([Record("people", {"id": 1})])
         assert not made.after_message(lambda: None), "it is whole"
-        made.write_message(Record("people", {"id": 2}))
+        made.write_records([Record("people", {"id": 2})])
     assert [each["type"] for each in out.lines] == ["RECORD", "STATE", "RECORD"]
     assert waits == [True]
 
@@ -151,9 +151,9 @@ class Endless(PlainStream):
     def plain_records(self):
         number = 0
         while True:
-            number += 1
+            number += 10
+            yield [{"id": number - 9 + each, "text": "x" * 1000} for each in range(10)]
             self.stream_state["seen"] = number
-            yield {"id": number, "text": "x" * 1000}
 
 class Source(Plugin, Tap):
     name = "tap-endless"
@@ -182,4 +182,4 @@ def test_sigterm_while_the_pipe_is_full():
     assert process.returncode == 143, said.decode()
     assert ids == list(range(1, len(ids) + 1))
     assert lines[-1]["type"] == "STATE"
-    assert lines[-1]["value"]["bookmarks"]["numbers"]["seen"] == ids[-1]
+    assert ids[-1] - 10 <= lines[-1]["value"]["bookmarks"]["numbers"]["seen"] <= ids[-1]
