@@ -6,25 +6,28 @@ bytes. Should two names share a hash, their fields count as changed too often, n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any, TypeVar
+
+Text = TypeVar("Text", str, bytes, "str | bytes")
 
 NAME_BYTES = 4
 SIZE = 12
 
 
-def digest(fields: Mapping[str, str], others: bytes = b"") -> bytes:
+def digest(fields: Mapping[str, str | bytes], others: bytes = b"") -> bytes:
     """Digests of fields.
 
     Args:
-        fields: name -> value as it is written.
+        fields: name -> value as it is written; bytes are UTF-8.
         others: digests of fields that are not among them.
 
     Returns:
         12 bytes per field.
     """
-    return b"".join(sorted([*map(_of, fields.keys(), fields.values()), *_split(others)]))
+    return b"".join(sorted([*_digested(fields), *_split(others)]))
 
 
 def merged(old: bytes, new: bytes) -> bytes:
@@ -56,7 +59,7 @@ def without(digests: bytes, names: Collection[str]) -> bytes:
     return b"".join(each for each in _split(digests) if each[:NAME_BYTES] not in forgotten)
 
 
-def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:
+def changed(fields: Mapping[str, Text], known: bytes) -> dict[str, Text]:
     """Fields that differ from what was written.
 
     Args:
@@ -69,7 +72,8 @@ def changed(fields: Mapping[str, str], known: bytes) -> dict[str, str]:
     if not known:
         return dict(fields)
     written = set(_split(known))
-    return {name: value for name, value in fields.items() if _of(name, value) not in written}
+    digests = zip(fields.items(), _digested(fields), strict=True)
+    return {name: value for (name, value), each in digests if each not in written}
 
 
 def value_digest(name: str, digests: bytes) -> str:
@@ -83,17 +87,18 @@ def value_digest(name: str, digests: bytes) -> str:
     return next((each.hex() for each in _split(digests) if each.startswith(start)), "")
 
 
-def _of(name: str, value: str) -> bytes:
-    start, begun = _begun(name)
-    hashed = begun.copy()
-    hashed.update(value.encode("utf-8", "surrogatepass"))
-    return start + hashed.digest()
+def _digested(fields: Mapping[str, str | bytes]) -> Iterator[bytes]:
+    for name, value in fields.items():
+        start, begin = _begun(name)
+        hashed = begin()
+        hashed.update(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
+        yield start + hashed.digest()
 
 
 @lru_cache(maxsize=4096)
-def _begun(name: str) -> tuple[bytes, blake2b]:
+def _begun(name: str) -> tuple[bytes, Callable[[], Any]]:
     """What is the same for all values of a field: how their digests begin, and the hash as far as its name goes."""
-    return _name(name), blake2b(f"{name}\0".encode("utf-8", "surrogatepass"), digest_size=SIZE - NAME_BYTES)
+    return _name(name), blake2b(f"{name}\0".encode("utf-8", "surrogatepass"), digest_size=SIZE - NAME_BYTES).copy
 
 
 @lru_cache(maxsize=4096)

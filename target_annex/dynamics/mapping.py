@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from annex_d365.annexcloud.fields import plain
 from annex_d365.dataverse.writes import (
@@ -55,30 +55,8 @@ class Field:
     target: TableDefinition | None = None
     target_key: str = ""
 
-    def encoder(self, definition: TableDefinition, too_long: TooLong) -> Callable[[Mapping[str, Any]], Members]:
-        """How the value that a record has for it becomes members of the body.
-
-        Returns:
-            A function, which raises a RowError for a value that does not suit the column.
-        """
-        name, source = self.column.name, self.source
-        convert = self._converter(definition, encoder(definition, name, too_long=too_long))
-        empty = encode(definition, name, None)
-
-        def encoded(record: Mapping[str, Any]) -> Members:
-            value = record[source]
-            if not value and value in EMPTY:
-                return empty
-            try:
-                return convert(value, record)
-            except ValueError as error:
-                raise RowError(f"column `{source}` cannot be written: {error}") from None
-
-        return encoded
-
-    def _converter(
-        self, definition: TableDefinition, convert: Callable[[Any], Members]
-    ) -> Callable[[Any, Mapping[str, Any]], Members]:
+    def encoder(self, definition: TableDefinition, too_long: TooLong) -> Encoder:
+        """How a value becomes members of the body."""
         name = self.column.name
         if target := self.target:
             table = target
@@ -87,7 +65,7 @@ class Field:
                 key = alternate_key(table, {self.target_key: value})
                 return reference(definition, name, Reference(key, table.logical_name))
 
-            return by_key
+            return Encoder(name, self.source, with_record=by_key)
         if self.table_source:
 
             def by_table(value: Any, record: Mapping[str, Any]) -> Members:
@@ -96,8 +74,24 @@ class Field:
                     definition, name, Reference(Guid(guid(value)), table if isinstance(table, str) else "")
                 )
 
-            return by_table
-        return lambda value, _record: convert(value)
+            return Encoder(name, self.source, with_record=by_table)
+        return Encoder(name, self.source, encoder(definition, name, too_long=too_long))
+
+
+class Encoder(NamedTuple):
+    """How a value of a record becomes members of the body.
+
+    Attributes:
+        name: column of the table.
+        source: column of the stream.
+        of: makes members of a value; raises a ValueError for one that does not suit the column.
+        with_record: the same where the value does not say all, instead of ``of``.
+    """
+
+    name: str
+    source: str
+    of: Callable[[Any], Members] | None = None
+    with_record: Callable[[Any, Mapping[str, Any]], Members] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,13 +157,22 @@ class RowMapping:
         Raises:
             RowError: a value does not suit its column, which is named.
         """
-        record, clear = row.record, self.clear_nulls
+        record, source = row.record, ""
         said: dict[str, Members] = {}
-        for name, source, encoded in self._encoders:
-            if source in record and (only is None or name in only):
+        try:
+            for name, source, of, with_record in self._encoders:
+                if source not in record or not (only is None or name in only):
+                    continue
                 value = record[source]
-                if value or clear or value not in EMPTY:
-                    said[name] = encoded(record)
+                if not value and value in EMPTY:
+                    if self.clear_nulls:
+                        said[name] = encode(self.definition, name, None)
+                elif of:
+                    said[name] = of(value)
+                elif with_record:
+                    said[name] = with_record(value, record)
+        except ValueError as error:
+            raise RowError(f"column `{source}` cannot be written: {error}") from None
         return said
 
     def leads_back(self, values: Mapping[str, Members]) -> bool:
@@ -186,9 +189,8 @@ class RowMapping:
         return [each.column.name for each in self.fields if self.definition.logical_name in each.column.lookups]
 
     @cached_property
-    def _encoders(self) -> list[tuple[str, str, Callable[[Mapping[str, Any]], Members]]]:
-        """Column of the table, column of the stream, and how one becomes the other."""
-        return [(each.column.name, each.source, each.encoder(self.definition, self.too_long)) for each in self.fields]
+    def _encoders(self) -> list[Encoder]:
+        return [each.encoder(self.definition, self.too_long) for each in self.fields]
 
     def both(self, values: Mapping[str, Members]) -> dict[str, str]:
         """The columns that both sides may change, as far as a row says them, in a form that can be compared."""

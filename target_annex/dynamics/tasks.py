@@ -101,9 +101,12 @@ class Task:
         return {name: members for name, members in self.values.items() if name not in self.filled}
 
     @property
-    def texts(self) -> dict[str, str]:
+    def texts(self) -> dict[str, str | bytes]:
         """The same as texts, for digests."""
-        return {name: _encoder.encode(members).decode() for name, members in self.own.items()} | dict(self.both)
+        own = self.own
+        # JSON has no line breaks but those between its lines.
+        lines = _encoder.encode_lines(own.values()).split(b"\n")
+        return {**dict(zip(own, lines, strict=False)), **self.both}
 
     def keep_guid(self) -> None:
         """A row that was written by its GUID goes on to be, though its table has got an alternate key meanwhile."""

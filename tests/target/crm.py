@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -70,7 +71,11 @@ class Crm:
     def load(self, messages, **more):
         """Run the target in this process; outcome, as the report names it -> how many rows had it."""
         target = TargetAnnex(config=self.config(**more))
-        self.states = [json.loads(line) for line in listened(target, lines(messages)).splitlines()]
+        out = io.StringIO()
+        try:
+            listened(target, lines(messages), out)
+        finally:
+            self.states = [json.loads(line) for line in out.getvalue().splitlines()]
         (report,) = target._reports.values()
         return {outcome.value: count for outcome, count in report.counts.items()}
 

@@ -82,7 +82,9 @@ def test_a_dead_service_ends_the_run_with_the_state_of_what_is_written(crm, monk
     crm.fault(route=ACTIVITIES, kind="status", status=503, retry_after=0, after=1)
     with pytest.raises(OutageError):
         crm.load([activities(1, 2)[0], first, state(1), second, state(2)], batch_size_rows=1)
-    assert written(crm) == {"X1": 1}
+    # Two batches are in flight: either may have been the one that was served.
+    assert written(crm) in ({"X1": 1}, {"X2": 1})
+    assert crm.states == [{"at": 1}][: len(written(crm).keys() & {"X1"})]
     assert crm.rejects() == []
 
 
