@@ -26,7 +26,7 @@ PARTS: Mapping[str, Callable[[Mapping[str, int]], list[Scene]]] = {
 MODES: Mapping[str, Mapping[str, int]] = {
     "quick": {"narrow": 20_000, "wide": 5_000, "part": 5_000, "target": 2_000, "target-latency": 5_000,
               "pipeline": 10_000, "growth": 100_000, "latency": 10_000, "runs": 1},
-    "full": {"narrow": 50_000, "wide": 10_000, "part": 10_000, "target": 10_000, "target-latency": 30_000,
+    "full": {"narrow": 100_000, "wide": 20_000, "part": 20_000, "target": 10_000, "target-latency": 30_000,
              "pipeline": 100_000, "growth": 1_000_000, "latency": 50_000, "runs": 5},
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
 """The floor for writing: the same calls, and no more than what has to be done for them.
 
 ``python floor_target.py annex_cloud|d365 CONFIG`` reads Singer messages and writes rows of the stream ``contacts``,
-eight calls at a time. Calls are those of the target: 100 members, or 250 rows of a table, by the same bulk messages.
+eight calls at a time; with ``--msgspec`` by the fastest JSON there is. Calls are those of the target: 100 members, or
+250 rows of a table, by the same bulk messages.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -31,7 +33,12 @@ ROWS = {"annex_cloud": 100, "d365": 250}
 
 def main() -> None:
     """The command."""
-    destination, config = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
+    destination, path = (each for each in sys.argv[1:] if each != "--msgspec")
+    config = json.loads(Path(path).read_text())
+    decode: Callable[[bytes], Any] = json.loads
+    encode: Callable[[Any], bytes] = lambda value: json.dumps(value).encode()  # noqa: E731 - as short as that
+    if "--msgspec" in sys.argv:
+        decode, encode = msgspec.json.decode, msgspec.json.encode
     to_annex = destination == "annex_cloud"
     size = ROWS[destination]
     local = threading.local()
@@ -52,9 +59,9 @@ def main() -> None:
             body = {"Targets": [{**kind, **{k: v for k, v in row.items() if k not in READ_ONLY}} for row in rows]}
             token = "-"
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        local.session.post(url, data=msgspec.json.encode(body), headers=headers, timeout=120).raise_for_status()
+        local.session.post(url, data=encode(body), headers=headers, timeout=120).raise_for_status()
 
-    messages = map(msgspec.json.decode, sys.stdin.buffer)
+    messages = map(decode, sys.stdin.buffer)
     records = (each["record"] for each in messages if each["type"] == "RECORD")
     with ThreadPoolExecutor(CALLS) as pool:
         waiting: list[Future[None]] = []

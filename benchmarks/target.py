@@ -45,6 +45,7 @@ def _contenders(destination: str) -> dict[str, Maker]:
     return {
         f"target-annex, {destination}": _target(destination),
         "floor": _reading(destination, floor),
+        "floor, msgspec": _reading(destination, [*floor, "--msgspec"]),
         SDK: _reading(destination, [str(HERE / "sdk_target.py"), "--config"]),
     }
 
